@@ -1,0 +1,1 @@
+"""Back-translation: corpus in, views out. Imports nothing from mixtext."""
