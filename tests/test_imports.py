@@ -78,7 +78,7 @@ def imported(source: str, module: str, is_package: bool) -> Iterator[tuple[int, 
 
 
 def room_of(dotted: str) -> str | None:
-    """Room of a name in mixtext; None for the package itself, all of it (*) and its dunder names."""
+    """Room of a name; None for the package itself, for all of it (*) and for dunder names."""
     parts = dotted.split(".")
     if len(parts) < 2 or parts[1] == "*" or (parts[1].startswith("__") and parts[1] not in RANKS):
         return None
