@@ -1,0 +1,340 @@
+"""Readers: a file, a folder or a hub data set in, a checked `Corpus` out.
+
+Every reader yields rows as `(position, cells by column name)`; `_assemble` makes the corpus of
+them, so columns, labels, ids and empty texts are treated alike whatever the format.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mixtext.data.corpus import Corpus
+from mixtext.data.formats import (
+    INSTALL,
+    Columns,
+    Decoder,
+    Rows,
+    delimited_rows,
+    documents_below,
+    folder_rows,
+    json_rows,
+    parquet_rows,
+    require,
+)
+from mixtext.errors import InputError
+
+FORMATS = ("csv", "tsv", "jsonl", "parquet", "folder")
+SUFFIXES = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+
+
+def read_corpus(
+    path: str | Path,
+    *,
+    text: str | Sequence[str] = ("text",),
+    label: str | None = "label",
+    pair: str | Sequence[str] = (),
+    id_column: str | None = None,
+    header: bool = True,
+    format: str | None = None,
+    quoted: bool | None = None,
+    label_names: Sequence[str] | None = None,
+    first_label: int = 0,
+    encoding_errors: str = "strict",
+    skip_empty: bool = False,
+    name: str = "",
+) -> Corpus:
+    """Reads a corpus from a file or a folder.
+
+    Formats, told by the suffix: CSV, TSV, JSON lines (`.jsonl`, `.ndjson`), Parquet (needs
+    pyarrow), and a folder with one subfolder a class and one file a document, whose columns are
+    called `text`, `label` and `id`. Files are UTF-8, with or without a byte-order mark.
+
+    Args:
+        path: the file or folder.
+        text: columns of the text; several are joined by one space, blank ones left out.
+        label: column of the class; None: the rows have no labels. An empty or null cell is a
+            missing label.
+        pair: columns of the second text, for sentence pairs.
+        id_column: column of the row ids. None: the row's number from 0, skipped rows counted; in
+            a folder, the document's path below it.
+        header: the first line of a CSV or TSV names the columns. If not, their names are
+            "0", "1", …
+        format: one of `FORMATS`, where the suffix does not tell.
+        quoted: double quotes enclose cells. None: in CSV they do, in TSV they are characters
+            like others.
+        label_names: names of the classes in the order of the model's outputs. The file may hold
+            the names or, where no name is itself a number, numbers. None: the distinct labels,
+            sorted.
+        first_label: the number in the file of the first of `label_names`: 1 in the original AG
+            News, DBpedia and Yahoo! files.
+        encoding_errors: "strict" refuses bytes that are not UTF-8; "replace" puts U+FFFD and
+            counts them in `Corpus.replacements`.
+        skip_empty: leave rows with a blank text out instead of refusing them.
+        name: what tables call the corpus; "": the file's name without its suffix.
+
+    Raises:
+        InputError: missing or empty file, unknown format, column that is not there, wrong number
+            of cells, malformed line, bad bytes, blank text, label outside the names, scores for
+            labels, an id twice. The sentence names file and line.
+    """
+    path = Path(path)
+    if encoding_errors not in ("strict", "replace"):
+        raise InputError(
+            f"encoding_errors is '{encoding_errors}': choose 'strict' to refuse bytes that are "
+            "not UTF-8, or 'replace' to replace and count them."
+        )
+    if not path.exists():
+        raise InputError(f"{path} does not exist: check the path of the corpus.")
+    kind = _format_of(path, format)
+    decode = Decoder(encoding_errors)
+    columns = _columns(text, label, pair, "id" if kind == "folder" else id_column)
+    place: Callable[[int], str] = lambda line: f"{path}, line {line}"  # noqa: E731
+    if kind in ("csv", "tsv"):
+        quoting = kind == "csv" if quoted is None else quoted
+        rows = delimited_rows(
+            path, "," if kind == "csv" else "\t", quoting, header, columns, decode
+        )
+    elif kind == "jsonl":
+        rows = json_rows(path, columns, decode)
+    elif kind == "parquet":
+        rows = parquet_rows(path, columns)
+        place = lambda row: f"{path}, row {row}"  # noqa: E731
+    else:
+        documents = documents_below(path)
+        rows = folder_rows(path, documents, columns, decode)
+        place = lambda i: str(documents[i])  # noqa: E731
+    labeller = _Labeller(columns.label, label_names, first_label)
+    corpus = _assemble(rows, place, str(path), columns, labeller, decode, skip_empty)
+    return replace(corpus, name=name or path.stem, replacements=decode.replaced)
+
+
+def read_hub(
+    hub_name: str,
+    split: str,
+    *,
+    text: str | Sequence[str] = ("text",),
+    label: str | None = "label",
+    pair: str | Sequence[str] = (),
+    id_column: str | None = None,
+    subset: str | None = None,
+    label_names: Sequence[str] | None = None,
+    first_label: int = 0,
+    skip_empty: bool = False,
+    name: str = "",
+) -> Corpus:
+    """Reads one split of a Hugging Face hub data set, which needs the package `datasets`.
+
+    Args:
+        hub_name: "owner/name" on the hub.
+        split: such as "train".
+        subset: the data set's configuration, such as "sst2" of "nyu-mll/glue".
+        text, label, pair, id_column, label_names, first_label, skip_empty, name: as in
+            `read_corpus`. `label_names` default to those the data set declares; the number -1
+            is then a missing label, as in test parts without labels.
+
+    Raises:
+        InputError: `datasets` is not installed, the data set cannot be had, or its rows do not fit.
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise InputError(
+            f"reading '{hub_name}' from the hub needs the package datasets: {INSTALL}."
+        ) from None
+    try:
+        table = datasets.load_dataset(hub_name, subset, split=split)
+    except (OSError, ValueError) as error:  # not found, no network; unknown split or subset
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"the hub data set '{hub_name}', split '{split}', cannot be loaded ({reason}): check "
+            "names and network, or point to a local folder."
+        ) from None
+    columns = _columns(text, label, pair, id_column)
+    require(columns.wanted(), list(table.column_names), hub_name)
+    declared = getattr(table.features[columns.label], "names", None) if columns.label else None
+
+    def rows() -> Rows:
+        for i, cells in enumerate(table.select_columns(sorted(set(columns.wanted())))):
+            if declared and cells[columns.label] == -1:
+                cells = {**cells, columns.label: None}
+            yield i, cells
+
+    labeller = _Labeller(columns.label, label_names or declared, first_label)
+    corpus = _assemble(
+        rows(),
+        lambda i: f"{hub_name}, split {split}, row {i}",
+        f"{hub_name}, split {split}",
+        columns,
+        labeller,
+        Decoder("strict"),
+        skip_empty,
+    )
+    return replace(corpus, name=name or hub_name)
+
+
+def _columns(
+    text: str | Sequence[str], label: str | None, pair: str | Sequence[str], id_column: str | None
+) -> Columns:
+    texts = (text,) if isinstance(text, str) else tuple(str(x) for x in text)
+    pairs = (pair,) if isinstance(pair, str) else tuple(str(x) for x in pair)
+    if not texts:
+        raise InputError("text names no column: give at least one.")
+    return Columns(texts, None if label is None else str(label), pairs, id_column)
+
+
+def _format_of(path: Path, format: str | None) -> str:
+    """The format by name, suffix or being a folder."""
+    kind = format or ("folder" if path.is_dir() else SUFFIXES.get(path.suffix.lower()))
+    if kind not in FORMATS:
+        found = f"format '{format}'" if format else f"suffix '{path.suffix}'"
+        raise InputError(f"{path}: unknown {found}: pass format as one of {', '.join(FORMATS)}.")
+    if path.is_dir() != (kind == "folder"):
+        is_a = "folder" if path.is_dir() else "file"
+        raise InputError(f"{path} is a {is_a}, so its format cannot be '{kind}': correct one.")
+    return kind
+
+
+class _Labeller:
+    """Turns label cells into names, indices or None, as `Corpus.from_lists` takes them."""
+
+    def __init__(self, column: str | None, names: Sequence[str] | None, first: int) -> None:
+        if names is None and first != 0:
+            raise InputError(
+                f"first_label is {first} but label_names is not given: give the names that the "
+                "numbers stand for, or leave first_label out."
+            )
+        self.column = column
+        self.names = None if names is None else [str(x) for x in names]
+        self.first = first
+        self.index = {x: i for i, x in enumerate(self.names or ())}
+        # A name that is a number leaves no way to tell a name from an index.
+        self.numbers = not any(_is_whole(x) for x in self.index)
+
+    def __call__(self, cell: Any, place: str) -> str | int | None:
+        if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+            return None
+        if not isinstance(cell, str | int | float):
+            raise InputError(f"{place}: '{self.column}' is {cell!r}, not a label: give one class.")
+        label = str(cell).strip()
+        if not label:
+            return None
+        if label in self.index:
+            return self.index[label]
+        # Tables that turn a column with gaps into floating point write 1.0 for class 1.
+        label = re.sub(r"(?<=\d)\.0$", "", label) if _is_number(label) else label
+        if self.names is None:
+            return label
+        if label in self.index:
+            return self.index[label]
+        listing = ", ".join(f"'{x}'" for x in self.names)
+        if self.numbers and _is_whole(label):
+            number = int(label) - self.first
+            if 0 <= number < len(self.names):
+                return number
+            raise InputError(
+                f"{place}: the label {label} in '{self.column}' is outside {self.first} to "
+                f"{self.first + len(self.names) - 1}, the numbers of {listing}: correct it, or "
+                "set first_label to the number of the first name."
+            )
+        raise InputError(
+            f"{place}: the label '{label}' in '{self.column}' is not among {listing}: correct it "
+            "or add it to label_names."
+        )
+
+    def check(self, labels: set[str | int | None], where: str) -> None:
+        """Refuses a column of scores, whose distinct values would each become a class."""
+        names = [x for x in labels if isinstance(x, str)]
+        if names and all(map(_is_number, names)) and not all(map(_is_whole, names)):
+            score = next(x for x in sorted(names) if not _is_whole(x))
+            raise InputError(
+                f"{where}: '{self.column}' holds scores such as {score}, not classes: name "
+                "another column, or give label_names if these are names."
+            )
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", text) is not None
+
+
+def _is_whole(text: str) -> bool:
+    return re.fullmatch(r"[+-]?\d+", text) is not None
+
+
+def _assemble(
+    rows: Rows,
+    place: Callable[[int], str],
+    source: str,
+    columns: Columns,
+    labeller: _Labeller,
+    decode: Decoder,
+    skip_empty: bool,
+) -> Corpus:
+    """Collects the rows into lists and checks them."""
+    texts: list[str] = []
+    pairs: list[str] = []
+    labels: list[str | int | None] = []
+    ids: dict[str, int] = {}  # id -> position, in order of the rows
+    empty: list[int] = []
+    number = -1
+    for number, (position, cells) in enumerate(rows):
+        where = place(position)
+        first = _join(cells, columns.text, where, decode)
+        second = _join(cells, columns.pair, where, decode) if columns.pair else "-"
+        if not first.strip() or not second.strip():
+            empty.append(position)
+            continue
+        row_id = str(number) if columns.id is None else _id(cells[columns.id], columns.id, where)
+        if row_id in ids:
+            raise InputError(
+                f"{where} has the same id '{row_id}' as {place(ids[row_id])}: give every row its "
+                "own id, or leave id_column out to number the rows."
+            )
+        ids[row_id] = position
+        texts.append(first)
+        pairs.append(second)
+        labels.append(None if columns.label is None else labeller(cells.get(columns.label), where))
+    if number < 0:
+        raise InputError(f"{source} has no rows: check that it is the right, complete file.")
+    if empty and not skip_empty:
+        raise InputError(
+            f"{source}: {len(empty)} of {number + 1} rows have an empty text, the first at "
+            f"{'; '.join(place(x) for x in empty[:3])}: fill them, or pass skip_empty=True to "
+            "leave them out."
+        )
+    if not texts:
+        raise InputError(f"{source}: all {number + 1} rows have an empty text: check the columns.")
+    labeller.check(set(labels), source)
+    corpus = Corpus.from_lists(
+        texts, labels, list(ids), labeller.names, pairs if columns.pair else None, source
+    )
+    return replace(corpus, source=source)
+
+
+def _join(cells: dict[str, Any], names: tuple[str, ...], where: str, decode: Decoder) -> str:
+    """The named cells joined by one space; a single cell is left as it is."""
+    parts = []
+    for name in names:
+        cell = "" if cells[name] is None else cells[name]
+        if not isinstance(cell, str):
+            raise InputError(f"{where}: '{name}' is {cell!r}, not a text: write it as a string.")
+        if cell.strip():
+            parts.append(decode.mend(cell, where))
+    return " ".join(parts)
+
+
+def _id(cell: Any, column: str, where: str) -> str:
+    if cell is None or not str(cell).strip():
+        raise InputError(
+            f"{where}: the id in '{column}' is empty: give every row its own id, or leave "
+            "id_column out to number the rows."
+        )
+    return str(cell)
