@@ -47,6 +47,9 @@ class TextClassifier(nn.Module):
         self.pool = pool
         self.use_mask = use_mask
         self.branches = branches
+        # What a method remembers between steps (a teacher, say): saved with checkpoints, not used
+        # by forward and not exported.
+        self.memory: nn.Module | None = None
 
     def forward(
         self,

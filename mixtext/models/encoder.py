@@ -262,6 +262,8 @@ def _find_blocks(model: nn.Module) -> str:
         InputError: there is no such list, or more than one, or mixing would break its blocks.
     """
     name, config = type(model).__name__, getattr(model, "config", None)
+    if getattr(config, "is_encoder_decoder", False):
+        raise InputError(f"Cannot mix in {name}: it has a decoder too; choose another encoder.")
     layers = getattr(config, "num_hidden_layers", None)
     found: list[str] = []
     for path, module in model.named_modules():

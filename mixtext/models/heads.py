@@ -33,3 +33,4 @@ class MlpHead(nn.Sequential):
 
     def __init__(self, hidden: int, classes: int, width: int = 128) -> None:
         super().__init__(nn.Linear(hidden, width), nn.Tanh(), nn.Linear(width, classes))
+        self.classes = classes

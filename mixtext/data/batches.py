@@ -1,0 +1,289 @@
+"""Batches: texts tokenised once, an order that is a function of position, padding to the batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mixtext.data.views import Row, ViewSource
+from mixtext.errors import InputError
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokenised texts in flat arrays (a list of lists would cost ten times the memory).
+
+    Attributes:
+        ids: token ids, int32, shape (total,).
+        words: number of the word that a token is part of, int32, −1 for special tokens.
+        types: token types (0 first text, 1 second text), int8, or None where the tokenizer has none.
+        offsets: row i is `[offsets[i]:offsets[i + 1]]`, int64, shape (N + 1,).
+        pad_id: what shorter rows are filled with.
+    """
+
+    ids: np.ndarray
+    words: np.ndarray
+    types: np.ndarray | None
+    offsets: np.ndarray
+    pad_id: int
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens in each row, (N,)."""
+        return np.diff(self.offsets)
+
+    def row(self, i: int) -> Row:
+        """Row i."""
+        part = slice(self.offsets[i], self.offsets[i + 1])
+        types = None if self.types is None else self.types[part]
+        return Row(self.ids[part], self.words[part], types)
+
+
+def pad_id(tokenizer: Any) -> int:
+    """The tokenizer's padding token, or its end token where it has none (the mask hides it)."""
+    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+        if token is not None:
+            return int(token)
+    raise InputError(
+        "the encoder's tokenizer has neither a padding nor an end token: set `pad_token` in its "
+        "tokenizer_config.json."
+    )
+
+
+def tokenise(
+    tokenizer: Any,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None = None,
+    *,
+    max_length: int,
+    special_tokens: bool = True,
+) -> Tokens:
+    """Tokenises all texts, truncated to `max_length` tokens.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer. Word numbers need a fast one; with a slow one each
+            token counts as a word.
+        texts: N texts.
+        pairs: N second texts, or None.
+        max_length: tokens, specials included, ≥ 1.
+        special_tokens: add the tokenizer's own ([CLS], [SEP], …). The official MixText code
+            leaves them out.
+
+    Raises:
+        InputError: the tokenizer has neither padding nor end token.
+    """
+    ids: list[np.ndarray] = []
+    words: list[np.ndarray] = []
+    types: list[np.ndarray] = []
+    filler = pad_id(tokenizer)
+    unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else filler
+    for start in range(0, len(texts), 1000):
+        part = slice(start, start + 1000)
+        encoded = tokenizer(
+            list(texts[part]),
+            None if pairs is None else list(pairs[part]),
+            truncation=True,
+            max_length=max_length,
+            add_special_tokens=special_tokens,
+            return_attention_mask=False,
+        )
+        for i, row in enumerate(encoded["input_ids"]):
+            # A text of which the tokenizer leaves nothing still needs one position to pool over.
+            row_ids = np.asarray(row or [unknown], dtype=np.int32)
+            if tokenizer.is_fast and row:
+                first, sequence = encoded.word_ids(i), encoded.sequence_ids(i)
+                # The second text's words get numbers of their own.
+                gap = 1 + max((w for w in first if w is not None), default=0)
+                row_words = [
+                    -1 if w is None else w + gap * int(s == 1)
+                    for w, s in zip(first, sequence, strict=True)
+                ]
+            else:
+                row_words = list(range(len(row_ids)))
+            ids.append(row_ids)
+            words.append(np.asarray(row_words, dtype=np.int32))
+            if "token_type_ids" in encoded:
+                types.append(np.asarray(encoded["token_type_ids"][i] or [0], dtype=np.int8))
+    offsets = np.cumsum([0, *(len(row) for row in ids)]).astype(np.int64)
+    return Tokens(
+        np.concatenate(ids),
+        np.concatenate(words),
+        np.concatenate(types) if types else None,
+        offsets,
+        filler,
+    )
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Rows as tensors: ids (B, T) int64, mask (B, T) bool, types (B, T) int64 or None."""
+
+    ids: Tensor
+    mask: Tensor
+    types: Tensor | None
+
+    def to(self, device: torch.device) -> "Padded":
+        """The same rows on another device."""
+        types = None if self.types is None else self.types.to(device)
+        return Padded(self.ids.to(device), self.mask.to(device), types)
+
+
+def pad(rows: Sequence[Row], filler: int, pad_to: int = 0) -> Padded:
+    """Pads on the right to the longest row, or to `pad_to` tokens where that is more."""
+    width = max(pad_to, max(len(row.ids) for row in rows))
+    ids = np.full((len(rows), width), filler, dtype=np.int64)
+    mask = np.zeros((len(rows), width), dtype=bool)
+    types = None if rows[0].types is None else np.zeros((len(rows), width), dtype=np.int64)
+    for i, row in enumerate(rows):
+        n = len(row.ids)
+        ids[i, :n] = row.ids
+        mask[i, :n] = True
+        if types is not None and row.types is not None:
+            types[i, :n] = row.types
+    return Padded(
+        torch.from_numpy(ids),
+        torch.from_numpy(mask),
+        None if types is None else torch.from_numpy(types),
+    )
+
+
+class Order:
+    """An endless order over rows, batch k a pure function of (seed, k): resuming needs only k.
+
+    Pass after pass over shuffled rows is cut into full batches, so every row is seen equally often
+    and batch sizes never vary. With `lengths`, windows of `window` batches are sorted by length
+    first and their batches shuffled, so that a batch pads little.
+    """
+
+    def __init__(
+        self,
+        rows: np.ndarray,
+        batch: int,
+        seed: Sequence[int],
+        lengths: np.ndarray | None = None,
+        window: int = 50,
+    ):
+        """Orders `rows` (indices) in batches of `batch`; `seed` names this order in its run."""
+        self.rows, self.batch, self.seed = rows, batch, list(seed)
+        self.lengths, self.window = lengths, window
+
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([*self.seed, 0, epoch]).permutation(self.rows)
+
+    def _slice(self, start: int, stop: int) -> np.ndarray:
+        n = len(self.rows)
+        passes = [self._shuffled(e) for e in range(start // n, (stop - 1) // n + 1)]
+        first = start // n * n
+        return np.concatenate(passes)[start - first : stop - first]
+
+    def __getitem__(self, k: int) -> np.ndarray:
+        """Rows of batch k, (batch,)."""
+        if self.lengths is None:
+            return self._slice(k * self.batch, (k + 1) * self.batch)
+        w, at = divmod(k, self.window)
+        size = self.window * self.batch
+        rows = self._slice(w * size, (w + 1) * size)
+        rows = rows[np.argsort(self.lengths[rows], kind="stable")]
+        which = np.random.default_rng([*self.seed, 1, w]).permutation(self.window)[at]
+        return rows[which * self.batch : (which + 1) * self.batch]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one loss sees. Rows: B labelled, then Bu of view 1, …, Bu of view K, then Bu originals.
+
+    Attributes:
+        rows: B + Bu·(K + 1) padded rows.
+        labels: (B,) int64, labels of the labelled rows.
+        unlabelled: Bu, number of unlabelled texts (0 for supervised methods).
+        views: K, number of views of each.
+        hidden: (Bu,) int64, gold labels of the unlabelled rows where known, else −1. For
+            monitoring only: no loss may look at them.
+        row_ids: the B + Bu corpus ids, for messages.
+    """
+
+    rows: Padded
+    labels: Tensor
+    unlabelled: int
+    views: int
+    hidden: np.ndarray
+    row_ids: list[str]
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        return replace(self, rows=self.rows.to(device), labels=self.labels.to(device))
+
+
+class Feed:
+    """Builds batch k from labelled rows, unlabelled rows and their views."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        labels: np.ndarray,
+        row_ids: list[str],
+        labelled: np.ndarray,
+        unlabelled: np.ndarray,
+        views: ViewSource | None,
+        *,
+        batch: int,
+        batch_unlabelled: int,
+        seed: int,
+        pad_to: int = 0,
+    ):
+        """Joins what a run feeds on.
+
+        Args:
+            tokens: all training texts, N rows.
+            labels: (N,) gold labels, −1 unknown.
+            row_ids: N corpus ids.
+            labelled: indices of the labelled rows.
+            unlabelled: indices of the unlabelled rows.
+            views: where views come from; None for methods without unlabelled rows.
+            batch: labelled rows a batch.
+            batch_unlabelled: unlabelled texts a batch, ignored without `views`.
+            seed: of the two orders.
+            pad_to: least width in tokens (0: only as wide as the batch needs).
+        """
+        self.tokens, self.labels, self.row_ids = tokens, labels, row_ids
+        self.views, self.pad_to = views, pad_to
+        self.labelled = Order(labelled, batch, [seed, 1])
+        self.unlabelled = None
+        if views is not None:
+            self.unlabelled = Order(unlabelled, batch_unlabelled, [seed, 2], tokens.lengths)
+
+    def batch(self, k: int, generator: np.random.Generator) -> Batch:
+        """Batch k. Only views that are made on the fly (word dropout) use the generator."""
+        labelled = self.labelled[k]
+        rows = [self.tokens.row(i) for i in labelled]
+        picked = np.empty(0, dtype=np.int64)
+        copies = 0
+        if self.unlabelled is not None and self.views is not None:
+            picked, copies = self.unlabelled[k], self.views.copies
+            originals = [self.tokens.row(i) for i in picked]
+            for copy in range(copies):
+                rows += [
+                    self.views.view(int(i), original, copy, generator)
+                    for i, original in zip(picked, originals, strict=True)
+                ]
+            rows += originals
+        return Batch(
+            rows=pad(rows, self.tokens.pad_id, self.pad_to),
+            labels=torch.from_numpy(self.labels[labelled]),
+            unlabelled=len(picked),
+            views=copies,
+            hidden=self.labels[picked],
+            row_ids=[self.row_ids[i] for i in (*labelled, *picked)],
+        )
+
+
+def in_length_order(tokens: Tokens, rows: np.ndarray, batch: int) -> list[np.ndarray]:
+    """Cuts `rows` into batches of like length, longest first: for scoring, where order is free."""
+    rows = rows[np.argsort(-tokens.lengths[rows], kind="stable")]
+    return [rows[i : i + batch] for i in range(0, len(rows), batch)]

@@ -1,0 +1,97 @@
+"""Settings of the data: which corpus, which split, which views."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mixtext.errors import InputError
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """The corpus and how it is split.
+
+    Attributes:
+        corpus: a name from the catalogue (`mixtext datasets`), or the path of a CSV, TSV, JSONL or
+            Parquet file, or of a folder with one subfolder of text files a class.
+        root: folder that holds a catalogue corpus; empty: its package, or the Hugging Face hub.
+        test: path of the test file, for a corpus given by path; empty: see `test_per_class`.
+        text: columns that make the text, joined by a space; empty: the catalogue's choice, or
+            `text`.
+        label: column of the label; empty: the catalogue's choice, or `label`.
+        id: column of stable row ids; empty: rows are numbered.
+        header: the first line of a CSV or TSV names the columns; else they are numbered from 0.
+        encoding_errors: `strict` refuses broken UTF-8 and names the line, `replace` counts and
+            replaces it; empty: the catalogue's choice, or `strict`.
+        skip_empty: leave out rows whose text is empty, instead of refusing the file.
+        drop_duplicates: of texts that occur more than once keep the first, before splitting.
+        labels_per_class: labelled rows of each class, ≥ 1.
+        unlabelled_per_class: unlabelled rows of each class; 0: all that are left.
+        dev_per_class: rows of each class that are set aside to select weights on; 0: none.
+        test_per_class: rows of each class that are set aside as test where there is no test part.
+        pool: unlabelled rows are `balanced` over the classes as in the paper, or drawn as they
+            come, `natural`.
+        split: `seeded`, or `official`: the one split of the official MixText code.
+        split_seed: of the seeded split; with one seed, fewer labels are a part of more.
+    """
+
+    corpus: str = "bbc_news"
+    root: str = ""
+    test: str = ""
+    text: tuple[str, ...] = ()
+    label: str = ""
+    id: str = ""
+    header: bool = True
+    encoding_errors: Literal["", "strict", "replace"] = ""
+    skip_empty: bool = False
+    drop_duplicates: bool = False
+    labels_per_class: int = 10
+    unlabelled_per_class: int = 0
+    dev_per_class: int = 50
+    test_per_class: int = 0
+    pool: Literal["balanced", "natural"] = "balanced"
+    split: Literal["seeded", "official"] = "seeded"
+    split_seed: int = 0
+
+    def check(self) -> None:
+        """Refuses values out of range."""
+        for field in ("unlabelled_per_class", "dev_per_class", "test_per_class", "split_seed"):
+            if getattr(self, field) < 0:
+                raise InputError(f"data.{field} is {getattr(self, field)}: it must be ≥ 0.")
+        if self.labels_per_class < 1:
+            raise InputError(
+                f"data.labels_per_class is {self.labels_per_class}: it must be ≥ 1."
+            )
+        if self.test and self.test_per_class:
+            raise InputError(
+                f"data.test is {self.test!r} and data.test_per_class is {self.test_per_class}: "
+                "give a test file or set rows aside, not both."
+            )
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """Where the views of unlabelled texts come from.
+
+    Attributes:
+        source: `word_dropout` needs nothing; `file` reads views that were made before.
+        file: the views file (JSON lines with id and text), for `file`.
+        copies: views of each text, for `word_dropout`; ≥ 1.
+        rate: share of words left out, for `word_dropout`, in (0, 1).
+    """
+
+    source: Literal["word_dropout", "file"] = "word_dropout"
+    file: str = ""
+    copies: int = 1
+    rate: float = 0.1
+
+    def check(self) -> None:
+        """Refuses values out of range and contradictions."""
+        if (self.source == "file") != bool(self.file):
+            raise InputError(
+                f"views.source is {self.source!r} and views.file is {self.file!r}: source 'file' "
+                "needs a file, and 'word_dropout' takes none."
+            )
+        if self.copies < 0:
+            raise InputError(f"views.copies is {self.copies}: it must be ≥ 0.")
+        if not 0 < self.rate < 1:
+            raise InputError(f"views.rate is {self.rate}: it must be in (0, 1).")

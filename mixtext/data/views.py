@@ -1,0 +1,159 @@
+"""Views of unlabelled texts: joined from a file, or made on the fly by word dropout.
+
+A views file holds JSON lines, one a view, as the back-translation store writes them:
+`{"id": …, "text": …}` and optionally `pivot`, `copy` (which view it is, when a text has several),
+`sha1` (of the source text: checked) and `status`. Lines `{"id": …, "views": ["…", "…"]}` are read
+as well.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from mixtext.data.corpus import Corpus
+from mixtext.errors import InputError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tokenised text: `ids`, `words` (word numbers, −1 for specials), `types`; each (T,)."""
+
+    ids: np.ndarray
+    words: np.ndarray
+    types: np.ndarray | None
+
+
+class ViewSource(Protocol):
+    """Gives the views of unlabelled rows: `copies` a row."""
+
+    copies: int
+
+    def view(self, i: int, original: Row, copy: int, generator: np.random.Generator) -> Row:
+        """View number `copy` of corpus row i, whose own tokens are `original`."""
+        ...
+
+
+@dataclass(frozen=True)
+class WordDropout:
+    """Leaves each word out with probability `rate`: a view that needs nothing but the text.
+
+    Whole words go, with all their tokens; special tokens and at least one word stay. A new draw
+    each time a row is met, from the run's generator.
+    """
+
+    rate: float
+    copies: int = 1
+
+    def view(self, i: int, original: Row, copy: int, generator: np.random.Generator) -> Row:
+        """A new view of `original`."""
+        words = np.unique(original.words[original.words >= 0])
+        if not len(words):
+            return original
+        kept = generator.random(len(words)) >= self.rate
+        if not kept.any():
+            kept[generator.integers(len(words))] = True
+        stays = (original.words < 0) | np.isin(original.words, words[kept])
+        types = None if original.types is None else original.types[stays]
+        return Row(original.ids[stays], original.words[stays], types)
+
+
+@dataclass(frozen=True)
+class StoredViews:
+    """Views that were made before, tokenised once: `tables[copy].row(place[i])` is a view."""
+
+    tables: Sequence[Any]
+    place: dict[int, int]
+
+    @property
+    def copies(self) -> int:  # type: ignore[override]
+        """Views of each text."""
+        return len(self.tables)
+
+    def view(self, i: int, original: Row, copy: int, generator: np.random.Generator) -> Row:
+        """Stored view number `copy` of corpus row i."""
+        return self.tables[copy].row(self.place[i])
+
+
+def sha1(text: str) -> str:
+    """SHA-1 of a text's UTF-8 bytes, hexadecimal: how a view names the source it was made from."""
+    return hashlib.sha1(text.encode("utf-8")).hexdigest()
+
+
+def read_views(path: str | Path, corpus: Corpus, rows: np.ndarray) -> dict[str, list[str]]:
+    """Reads a views file and joins it to the corpus rows that need views.
+
+    Args:
+        path: the file.
+        corpus: the training corpus whose ids the file uses.
+        rows: (U,) indices of the unlabelled rows; each must have every view.
+
+    Returns:
+        view name (`pivot/copy`) → U view texts, in the order of `rows`.
+
+    Raises:
+        InputError: missing file, broken line, an id that the corpus lacks, a view made from
+            another text than the corpus holds, a row without views, the same view twice.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"views file {path} does not exist: check `views.file`.")
+    position = {id_: i for i, id_ in enumerate(corpus.ids)}
+    found: dict[str, dict[int, str]] = {}
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            where = f"views file {path}, line {number}"
+            if not line.strip():
+                continue
+            try:
+                entry = json.loads(line)
+                id_ = str(entry["id"])
+                texts = entry["views"] if "views" in entry else [entry["text"]]
+            except (ValueError, KeyError, TypeError):
+                raise InputError(
+                    f'{where}: expected JSON with "id" and "text" (or "views"), '
+                    f"found {line.strip()[:60]!r}."
+                ) from None
+            if id_ not in position:
+                raise InputError(
+                    f"{where}: id {id_!r} is not in the corpus: this views file was made for "
+                    "another corpus; make views for this one."
+                )
+            i = position[id_]
+            if "sha1" in entry and entry["sha1"] != sha1(corpus.texts[i]):
+                raise InputError(
+                    f"{where}: the text of id {id_!r} has changed since its views were made; "
+                    "make its views again."
+                )
+            for extra, text in enumerate(texts):
+                name = f"{entry.get('pivot', 'view')}/{entry.get('copy', extra)}"
+                column = found.setdefault(name, {})
+                if i in column:
+                    raise InputError(f"{where}: id {id_!r} has view {name} twice.")
+                column[i] = text if text.strip() else corpus.texts[i]
+    if not found:
+        raise InputError(f"views file {path} is empty: make views first.")
+    joined = {}
+    for name, column in sorted(found.items()):
+        missing = [corpus.ids[i] for i in rows if int(i) not in column]
+        if missing:
+            raise InputError(
+                f"views file {path} lacks view {name} for {len(missing)} of {len(rows)} unlabelled "
+                f"rows (first: id {missing[0]!r}): make the missing views."
+            )
+        joined[name] = [column[int(i)] for i in rows]
+    return joined
+
+
+def stored_views(
+    path: str | Path, corpus: Corpus, rows: np.ndarray, tokenise: Callable[[list[str]], Any]
+) -> StoredViews:
+    """Reads a views file (see `read_views`) and tokenises each view once."""
+    views = read_views(path, corpus, rows)
+    return StoredViews(
+        [tokenise(texts) for texts in views.values()], {int(i): n for n, i in enumerate(rows)}
+    )

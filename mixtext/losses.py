@@ -1,0 +1,48 @@
+"""Losses on logits and soft targets. All take `logits` (B, C) and return a scalar mean over rows.
+
+An empty batch gives 0 with a gradient of 0, so a step without labelled (or unlabelled) rows works.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def _row_mean(per_row: Tensor) -> Tensor:
+    return per_row.sum() / max(1, per_row.shape[0])
+
+
+def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """−Σ_c y_c log p_c with `targets` (B, C) on the simplex: the supervised loss of a mixed row."""
+    return _row_mean(-(targets * F.log_softmax(logits.float(), dim=-1)).sum(-1))
+
+
+def soft_log_sigmoid(logits: Tensor, targets: Tensor) -> Tensor:
+    """−Σ_c y_c log σ(z_c): the official code's supervised loss for unmixed joined texts."""
+    return _row_mean(-(targets * F.logsigmoid(logits.float())).sum(-1))
+
+
+def consistency_kl(logits: Tensor, targets: Tensor) -> Tensor:
+    """KL(targets ‖ softmax(logits)): the consistency loss of MixText (arXiv 2004.12239, eq. 6).
+
+    Finite at any logit gap, unlike `kl_div(softmax(z).log(), y)` of the official code, which is
+    infinite once a probability underflows (a gap of about 104 in float32).
+    """
+    log_p = F.log_softmax(logits.float(), dim=-1)
+    return _row_mean((torch.xlogy(targets, targets) - targets * log_p).sum(-1))
+
+
+def squared_norm_margin(logits: Tensor, margin: float) -> Tensor:
+    """max(0, γ − ‖p‖₂²): asks for confident predictions (the paper's margin loss)."""
+    p = F.softmax(logits.float(), dim=-1)
+    return _row_mean((margin - (p * p).sum(-1)).clamp(min=0))
+
+
+def entropy_margin(logits: Tensor, margin: float) -> Tensor:
+    """max(0, H(p) − γ), entropy in nats: the hinge that the official code has in its place."""
+    log_p = F.log_softmax(logits.float(), dim=-1)
+    return _row_mean((-(log_p.exp() * log_p).sum(-1) - margin).clamp(min=0))
+
+
+LABELLED_LOSSES = {"softmax": soft_cross_entropy, "sigmoid": soft_log_sigmoid}
+MARGINS = {"squared_norm": squared_norm_margin, "entropy": entropy_margin}

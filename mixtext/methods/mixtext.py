@@ -1,0 +1,238 @@
+"""MixText: guess labels for unlabelled texts, then TMix labelled and unlabelled rows together.
+
+Chen, Yang and Yang, ACL 2020 (arXiv 2004.12239). One step:
+
+1. predict each unlabelled text and its views, average, sharpen: the guess (no gradient);
+2. rows = labelled ∪ views ∪ originals, each with a random partner; hidden states and labels mix
+   at a random layer with one λ;
+3. loss = L_x (rows whose main part is labelled) + w(t)·λ_u·L_u (all others) + γ_m·L_margin.
+
+`teacher` and `align` are not in the paper: an averaged copy of the weights makes the guesses
+(Mean Teacher, arXiv 1703.01780), and guesses are scaled so that all classes are guessed equally
+often (ReMixMatch, arXiv 1911.09785). Both are off unless set.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mixtext.data.batches import Batch, Padded
+from mixtext.errors import InputError
+from mixtext.losses import LABELLED_LOSSES, MARGINS, consistency_kl
+from mixtext.methods.base import Method, Outcome, Progress, check_alpha, check_layers, one_hot
+from mixtext.mixing.interpolate import Mix, draw_lam, draw_partner, interpolate
+from mixtext.models.classifier import TextClassifier
+from mixtext.pseudo_labels import align, guess, sharpen
+
+ALIGN_DECAY = 0.9  # of the running mean of guesses; over about ten steps
+
+
+class Memory(nn.Module):
+    """What MixText remembers between steps: the teacher and the running mean of its guesses."""
+
+    guess_mean: Tensor
+
+    def __init__(self, teacher: TextClassifier | None, classes: int, device: torch.device):
+        """Starts with guesses that are spread evenly."""
+        super().__init__()
+        self.teacher = teacher
+        self.register_buffer("guess_mean", torch.full((classes,), 1 / classes, device=device))
+
+
+@dataclass(frozen=True)
+class MixText(Method):
+    """Settings of MixText. Defaults suit a 6-layer encoder; the paper's are in experiments/paper.
+
+    The share of labelled rows in a step is set by `training.batch` and `training.batch_unlabelled`
+    (B labelled rows and Bu·(K + 1) unlabelled ones).
+
+    Attributes:
+        alpha: λ ~ Beta(alpha, alpha), > 0. Paper: 2 or 16 with few labels per class.
+        layers: the layer to mix at is drawn from these, 0 (embeddings) to the encoder's last.
+        keep_main: λ ← max(λ, 1 − λ), so that a row keeps its kind of loss.
+        per_row: draw one λ a row instead of one a step.
+        separate: mix labelled rows with labelled and unlabelled with unlabelled only.
+        temperature: T of the sharpening, in (0, 1]; 1 leaves guesses as they are.
+        original_weight: weight of the original text in the guess, ≥ 0.
+        view_weights: weight of each view in the guess, one for each view; empty: 1 each. A view of
+            weight 0 is not predicted, only trained on.
+        guess_dropout: keep dropout on while guessing (the official code does).
+        unlabelled_weight: λ_u, weight of the consistency loss, ≥ 0.
+        ramp: w(t) rises from 0 to 1 over this share of the training, in [0, 1]; 0: at once.
+        margin_weight: γ_m, weight of the margin loss, ≥ 0; the official code never applies it.
+        margin: γ, in squared norm (0 to 1) or nats.
+        margin_kind: `squared_norm` (paper) or `entropy` (official code).
+        labelled_loss: `softmax`, or `sigmoid` (a variant of the official code).
+        idle_rows: carry the originals a second time, as their own partners and without a loss,
+            as the official code does. Changes nothing but the dropout draws.
+        teacher: decay of an averaged copy of the weights, in [0, 1); 0: none. The teacher guesses
+            and is what is scored and exported.
+        align: scale guesses towards equal class frequencies. Not for skewed pools.
+    """
+
+    name: ClassVar[str] = "mixtext"
+    paper: ClassVar[str] = "Chen et al., ACL 2020 (arXiv 2004.12239)"
+    mixes: ClassVar[str] = "hidden states of labelled and unlabelled rows, at a random layer"
+    unlabelled: ClassVar[bool] = True
+
+    alpha: float = 16.0
+    layers: tuple[int, ...] = (3, 4, 5)
+    keep_main: bool = True
+    per_row: bool = False
+    separate: bool = False
+    temperature: float = 0.5
+    original_weight: float = 1.0
+    view_weights: tuple[float, ...] = ()
+    guess_dropout: bool = False
+    unlabelled_weight: float = 1.0
+    ramp: float = 1.0
+    margin_weight: float = 0.0
+    margin: float = 0.7
+    margin_kind: Literal["squared_norm", "entropy"] = "squared_norm"
+    labelled_loss: Literal["softmax", "sigmoid"] = "softmax"
+    idle_rows: bool = False
+    teacher: float = 0.0
+    align: bool = False
+
+    def check(self, encoder_layers: int, views: int | None) -> None:
+        """Refuses settings out of range, or that do not fit the encoder or the views."""
+        check_alpha(self.name, self.alpha)
+        check_layers(self.name, self.layers, encoder_layers)
+        for field, low, high in (
+            ("original_weight", 0, None),
+            ("unlabelled_weight", 0, None),
+            ("margin_weight", 0, None),
+            ("ramp", 0, 1),
+            ("temperature", 0, 1),
+        ):
+            value = getattr(self, field)
+            if value < low or (high is not None and value > high):
+                raise InputError(f"mixtext.{field} is {value}: it must be in [{low}, {high}].")
+        if self.temperature == 0:
+            raise InputError("mixtext.temperature is 0: it must be in (0, 1].")
+        if not 0 <= self.teacher < 1:
+            raise InputError(f"mixtext.teacher is {self.teacher}: a decay must be in [0, 1).")
+        if views is not None and self.view_weights and len(self.view_weights) != views:
+            raise InputError(
+                f"mixtext.view_weights has {len(self.view_weights)} weights but there are {views} "
+                "views of each text: give one weight a view, or none."
+            )
+        weights = (self.original_weight, *(self.view_weights or [1.0] * (views or 0)))
+        if min(weights) < 0 or sum(weights) <= 0:
+            raise InputError(
+                "mixtext.original_weight and mixtext.view_weights must be ≥ 0 and not all 0."
+            )
+
+    def start(self, model: TextClassifier) -> None:
+        """Attaches the teacher and the running mean of guesses, where they are asked for."""
+        if not (self.teacher or self.align):
+            return
+        teacher = None
+        if self.teacher:
+            teacher = copy.deepcopy(model).requires_grad_(False).eval()
+        classes = model.head.classes
+        model.memory = Memory(teacher, classes, next(model.parameters()).device)
+
+    def loss(
+        self,
+        model: TextClassifier,
+        batch: Batch,
+        progress: Progress,
+        generator: np.random.Generator,
+        draw: tuple[Mix, int] | None = None,
+    ) -> Outcome:
+        """The combined loss. `draw` (mix, layer) can be given instead of drawn."""
+        rows, labels = batch.rows, batch.labels
+        B, Bu, K = len(labels), batch.unlabelled, batch.views
+        guesses, metrics = self.guess(model, batch)  # (Bu, C)
+        if self.idle_rows:
+            rows = take(rows, torch.cat([torch.arange(B + Bu * (K + 1)), torch.arange(-Bu, 0)]))
+        mix, layer = draw or self.draw(batch, generator)
+        mix = mix.to(labels.device)
+
+        logits = model(rows.ids, rows.mask, mix=mix, layer=layer, types=rows.types)  # (R, C)
+        copies = K + 1 + int(self.idle_rows)
+        targets = torch.cat([one_hot(labels, logits.shape[1]), guesses.repeat(copies, 1)])
+        mixed = interpolate(targets, mix)  # (R, C)
+
+        end = B + Bu * (K + 1)  # idle rows come after
+        loss_x = LABELLED_LOSSES[self.labelled_loss](logits[:B], mixed[:B])
+        loss_u = consistency_kl(logits[B:end], mixed[B:end])
+        ramp = min(1.0, progress.fraction / self.ramp) if self.ramp else 1.0
+        loss = loss_x + ramp * self.unlabelled_weight * loss_u
+        if self.margin_weight:
+            loss_margin = MARGINS[self.margin_kind](logits[B:end], self.margin)
+            loss = loss + self.margin_weight * loss_margin
+            metrics["loss/margin"] = loss_margin.detach()
+        metrics |= {"loss/labelled": loss_x.detach(), "loss/unlabelled": loss_u.detach()}
+        metrics["ramp"] = ramp
+        draws = {"lam": mix.lam.reshape(-1).tolist(), "layer": [float(layer)]}
+        return Outcome(loss, metrics, draws, guesses)
+
+    def draw(self, batch: Batch, generator: np.random.Generator) -> tuple[Mix, int]:
+        """Draws λ, partners and the layer for one batch."""
+        B, U = len(batch.labels), batch.unlabelled * (batch.views + 1)
+        idle = batch.unlabelled if self.idle_rows else 0
+        groups = [B, U] if self.separate else [B + U]
+        partner = draw_partner([*groups, *[1] * idle], generator)
+        lam = draw_lam(
+            self.alpha, self.keep_main, generator, len(partner) if self.per_row else None
+        )
+        mix = Mix(torch.as_tensor(lam, dtype=torch.float32), torch.from_numpy(partner))
+        return mix, int(generator.choice(self.layers))
+
+    @torch.no_grad()
+    def guess(self, model: TextClassifier, batch: Batch) -> tuple[Tensor, dict[str, Tensor | float]]:
+        """Pseudo-labels (Bu, C) from the originals and the views, averaged and sharpened."""
+        B, Bu, K = len(batch.labels), batch.unlabelled, batch.views
+        weights = [*(self.view_weights or [1.0] * K), self.original_weight]
+        used = [k for k, weight in enumerate(weights) if weight]
+        index = torch.cat([torch.arange(B + k * Bu, B + (k + 1) * Bu) for k in used])
+        rows = take(batch.rows, index)
+
+        memory = model.memory
+        guesser = memory.teacher if memory is not None and memory.teacher is not None else model
+        training = guesser.training
+        guesser.train(self.guess_dropout)
+        logits = guesser(rows.ids, rows.mask, types=rows.types)  # (len(used)·Bu, C)
+        guesser.train(training)
+
+        each = torch.softmax(logits.float(), dim=-1).split(Bu)
+        averaged = guess(each, [weights[k] for k in used])
+        if self.align and memory is not None:
+            uniform = torch.full_like(memory.guess_mean, 1 / averaged.shape[1])
+            memory.guess_mean.lerp_(averaged.mean(0), 1 - ALIGN_DECAY)
+            averaged = align(averaged, memory.guess_mean, uniform)
+        metrics: dict[str, Tensor | float] = {}
+        if len(used) > 1:
+            same = each[0].argmax(-1)
+            agree = torch.stack([p.argmax(-1) == same for p in each]).all(0)
+            metrics["guess/agreement"] = agree.float().mean()
+        return sharpen(averaged, self.temperature), metrics
+
+    @torch.no_grad()
+    def after_step(self, model: TextClassifier, progress: Progress) -> None:
+        """Moves the teacher towards the model; faster in the first steps, when both change much."""
+        if model.memory is None or model.memory.teacher is None:
+            return
+        decay = min(self.teacher, (1 + progress.step) / (10 + progress.step))
+        teacher = dict(model.memory.teacher.named_parameters())
+        for name, weight in model.named_parameters():
+            if name in teacher:
+                teacher[name].lerp_(weight, 1 - decay)
+
+    def evaluated(self, model: TextClassifier) -> TextClassifier:
+        """The teacher where there is one."""
+        teacher = None if model.memory is None else model.memory.teacher
+        return model if teacher is None else teacher
+
+
+def take(rows: Padded, index: Tensor) -> Padded:
+    """Some of the rows; negative indices count from the end."""
+    index = index.to(rows.ids.device)
+    types = None if rows.types is None else rows.types[index]
+    return Padded(rows.ids[index], rows.mask[index], types)

@@ -1,0 +1,66 @@
+"""TMix: interpolate the hidden states of two labelled texts at a random layer.
+
+MixText, section 3 (ACL 2020, arXiv 2004.12239).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mixtext.data.batches import Batch
+from mixtext.losses import soft_cross_entropy
+from mixtext.methods.base import Method, Outcome, Progress, check_alpha, check_layers, one_hot
+from mixtext.mixing.interpolate import Mix, draw_mix, interpolate
+from mixtext.models.classifier import TextClassifier
+
+
+@dataclass(frozen=True)
+class TMix(Method):
+    """Mixes labelled rows with labelled rows.
+
+    Attributes:
+        alpha: λ ~ Beta(alpha, alpha), > 0. Paper: 2 or 16 with few labels per class, 0.2 or 0.4
+            above 200.
+        layers: the layer to mix at is drawn from these, 0 (embeddings) to the encoder's last.
+            Paper: 7, 9, 12 of 12; for 6 layers 3, 4, 5.
+        keep_main: λ ← max(λ, 1 − λ). The official code leaves it out for TMix.
+        per_row: draw one λ a row instead of one a batch.
+    """
+
+    name: ClassVar[str] = "tmix"
+    paper: ClassVar[str] = "Chen et al., ACL 2020 (arXiv 2004.12239)"
+    mixes: ClassVar[str] = "hidden states of labelled rows, at a random layer"
+
+    alpha: float = 2.0
+    layers: tuple[int, ...] = (3, 4, 5)
+    keep_main: bool = True
+    per_row: bool = False
+
+    def check(self, encoder_layers: int, views: int | None) -> None:
+        """Refuses alpha ≤ 0 and layers beyond the encoder."""
+        check_alpha(self.name, self.alpha)
+        check_layers(self.name, self.layers, encoder_layers)
+
+    def loss(
+        self,
+        model: TextClassifier,
+        batch: Batch,
+        progress: Progress,
+        generator: np.random.Generator,
+        draw: tuple[Mix, int] | None = None,
+    ) -> Outcome:
+        """Soft cross-entropy of the mixed rows. `draw` (mix, layer) can be given instead of drawn."""
+        rows, labels = batch.rows, batch.labels
+        if draw is None:
+            mix = draw_mix(len(labels), self.alpha, self.keep_main, generator, self.per_row)
+            draw = mix, int(generator.choice(self.layers))
+        mix, layer = draw[0].to(labels.device), draw[1]
+        logits = model(rows.ids, rows.mask, mix=mix, layer=layer, types=rows.types)  # (B, C)
+        targets = interpolate(one_hot(labels, logits.shape[1]), mix)  # (B, C)
+        loss = soft_cross_entropy(logits, targets)
+        return Outcome(
+            loss,
+            {"loss/labelled": loss.detach()},
+            {"lam": mix.lam.reshape(-1).tolist(), "layer": [layer]},
+        )

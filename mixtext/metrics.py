@@ -1,0 +1,51 @@
+"""Scores of predictions against gold labels."""
+
+import numpy as np
+from sklearn.metrics import f1_score
+
+
+def classification_scores(gold: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """Accuracy, macro-F1 and mean log loss.
+
+    Args:
+        gold: (N,) int64 class indices.
+        probabilities: (N, C).
+
+    Returns:
+        `accuracy` and `macro_f1` in [0, 1]; `loss` in nats. Macro-F1 averages over the classes
+        that occur in `gold`.
+    """
+    predicted = probabilities.argmax(1)
+    picked = probabilities[np.arange(len(gold)), gold]
+    return {
+        "accuracy": float((predicted == gold).mean()),
+        "macro_f1": float(
+            f1_score(gold, predicted, average="macro", labels=np.unique(gold), zero_division=0)
+        ),
+        "loss": float(-np.log(np.maximum(picked, 1e-12)).mean()),
+    }
+
+
+def guess_scores(guesses: np.ndarray, gold: np.ndarray, class_names: list[str]) -> dict[str, float]:
+    """What is known of pseudo-labels: their certainty and, where gold labels exist, their accuracy.
+
+    Args:
+        guesses: (N, C) soft labels.
+        gold: (N,) class indices, −1 where the gold label is unknown.
+        class_names: C names.
+
+    Returns:
+        `confidence` (mean of the largest entry), `entropy` (nats) and, for rows with gold labels,
+        `accuracy` and `accuracy/<class>` in [0, 1].
+    """
+    scores = {
+        "confidence": float(guesses.max(1).mean()),
+        "entropy": float(-(guesses * np.log(np.maximum(guesses, 1e-12))).sum(1).mean()),
+    }
+    right = guesses.argmax(1) == gold
+    if (gold >= 0).any():
+        scores["accuracy"] = float(right[gold >= 0].mean())
+        for c, name in enumerate(class_names):
+            if (gold == c).any():
+                scores[f"accuracy/{name}"] = float(right[gold == c].mean())
+    return scores

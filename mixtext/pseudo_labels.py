@@ -1,0 +1,43 @@
+"""Guess and sharpen: soft labels for unlabelled texts from the model's own predictions."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def guess(probabilities: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Weighted mean of the predictions on a text and its views (arXiv 2004.12239, eq. 4).
+
+    Args:
+        probabilities: one (B, C) tensor for the original and one for each view.
+        weights: their weights, same order, not negative, not all zero.
+
+    Returns:
+        (B, C), each row on the simplex.
+    """
+    total = sum(weights)
+    if len(probabilities) != len(weights) or min(weights) < 0 or total <= 0:
+        raise ValueError(f"{len(probabilities)} predictions need as many weights ≥ 0, sum > 0")
+    pairs = zip(probabilities, weights, strict=True)
+    return torch.stack([p * (w / total) for p, w in pairs if w]).sum(0)
+
+
+def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
+    """ȳ^(1/T) / ‖ȳ^(1/T)‖₁, in logarithms so that a small T cannot underflow a whole row.
+
+    T = 1 changes nothing, T → 0 gives one-hot labels. Shape (B, C) in and out.
+    """
+    return torch.softmax(torch.log(probabilities) / temperature, dim=-1)
+
+
+def align(probabilities: Tensor, running_mean: Tensor, prior: Tensor) -> Tensor:
+    """Distribution alignment (ReMixMatch, arXiv 1911.09785): p · prior / running mean, renormalised.
+
+    Args:
+        probabilities: (B, C) guesses.
+        running_mean: (C,) mean of recent guesses.
+        prior: (C,) the class frequencies that guesses should have on average.
+    """
+    scaled = probabilities * (prior / running_mean.clamp(min=1e-6))
+    return scaled / scaled.sum(-1, keepdim=True)

@@ -1,0 +1,429 @@
+"""A run: recipe in, run folder out.
+
+    runs/<name>/
+      recipe.toml        the recipe with every field written out
+      environment.json   versions, checksums of the data, sizes of the split
+      metrics.jsonl      every number, one line an interval: the truth
+      tensorboard/       the same for the eye
+      checkpoints/       the last state and the best weights
+      result.json        what came out
+      model/             the model, an ordinary Hugging Face folder with a head beside it
+"""
+
+import hashlib
+import json
+import platform
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mixtext.data.batches import Feed, Tokens, tokenise
+from mixtext.data.catalogue import load_any
+from mixtext.data.corpus import Corpus, align_labels
+from mixtext.data.settings import DataSettings
+from mixtext.data.splits import (
+    OFFICIAL_POOL,
+    Split,
+    drop_duplicates,
+    duplicates,
+    hold_out,
+    official_split,
+    split,
+)
+from mixtext.data.views import ViewSource, WordDropout, stored_views
+from mixtext.errors import InputError
+from mixtext.inference import Predictor, export
+from mixtext.metrics import classification_scores
+from mixtext.models.build import build_model
+from mixtext.models.classifier import TextClassifier
+from mixtext.recipe import Recipe, dump_recipe, flat
+from mixtext.training.checkpoints import Checkpoints, write_json, write_text
+from mixtext.training.loop import Trainer
+from mixtext.training.scoring import probabilities
+from mixtext.training.settings import choose_device
+
+PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scikit-learn", "safetensors")
+
+
+@dataclass(frozen=True)
+class Data:
+    """A corpus, split: what a run learns from and what it is scored on.
+
+    Attributes:
+        train: the training rows; `split` holds indices into them.
+        test: the test rows, or None.
+        split: labelled, unlabelled and dev rows.
+        notes: sentences about what was found (duplicates, leaks, replaced characters).
+    """
+
+    train: Corpus
+    test: Corpus | None
+    split: Split
+    notes: list[str]
+
+
+def load_corpora(settings: DataSettings) -> tuple[Corpus, Corpus | None, list[str]]:
+    """Reads train and test as the settings say; the third part is notes on what was found."""
+    options: dict[str, Any] = {}
+    if settings.text:
+        options["text"] = settings.text
+    if settings.label:
+        options["label"] = settings.label
+    if settings.id:
+        options["id_column"] = settings.id
+    if settings.encoding_errors:
+        options["encoding_errors"] = settings.encoding_errors
+    if not settings.header:
+        options["header"] = False
+    if settings.skip_empty:
+        options["skip_empty"] = True
+    train, test = load_any(
+        settings.corpus, root=settings.root or None, test=settings.test or None, **options
+    )
+    notes = []
+    if settings.drop_duplicates:
+        train, dropped = drop_duplicates(train)
+        notes.append(f"{dropped} duplicate texts left out of {train.name}")
+    if test is None and settings.test_per_class:
+        # One fixed test part for all split seeds: only what is learned from may vary.
+        rest, held = hold_out(train.labels, settings.test_per_class, 0, train.label_names)
+        train, test = train.select(rest), train.select(held)
+    if test is not None:
+        test = align_labels(train, test)
+        leaks = duplicates(train.texts, test.texts)
+        if leaks:
+            notes.append(
+                f"{len({t for _, t in leaks})} test texts are also in the training part, the "
+                f"first as row {train.ids[leaks[0][0]]!r}"
+            )
+    replaced = train.replacements + (test.replacements if test is not None else 0)
+    if replaced:
+        notes.append(f"{replaced} characters were not valid UTF-8 and were replaced")
+    return train, test, notes
+
+
+def prepare_data(
+    recipe: Recipe, train: Corpus | None = None, test: Corpus | None = None
+) -> Data:
+    """Loads the recipe's corpus, or takes the given one, and splits it."""
+    settings = recipe.data
+    notes: list[str] = []
+    if train is None:
+        train, test, notes = load_corpora(settings)
+    if train.classes < 2:
+        raise InputError(
+            f"{train.source or train.name or 'the corpus'} has only one class "
+            f"({', '.join(train.label_names) or 'no labels at all'}): a classifier needs two."
+        )
+    if settings.split == "official":
+        rows = official_split(
+            train.labels,
+            settings.labels_per_class,
+            settings.unlabelled_per_class or OFFICIAL_POOL,
+            label_names=train.label_names,
+        )
+    else:
+        rows = split(
+            train.labels,
+            settings.labels_per_class,
+            settings.dev_per_class,
+            settings.unlabelled_per_class or None,
+            pool=settings.pool,
+            seed=settings.split_seed,
+            need_unlabelled=recipe.method.unlabelled,
+            label_names=train.label_names,
+        )
+    return Data(train, test, rows, notes)
+
+
+@dataclass
+class Run:
+    """A recipe made ready: data split and tokenised, model built, trainer set up."""
+
+    recipe: Recipe
+    data: Data
+    tokenizer: Any
+    trainer: Trainer
+    tokens: dict[str, Tokens]
+
+    @classmethod
+    def prepare(
+        cls, recipe: Recipe, train: Corpus | None = None, test: Corpus | None = None
+    ) -> "Run":
+        """Loads everything a recipe names; all refusals of bad input happen here."""
+        device = choose_device(recipe.training.device)
+        data = prepare_data(recipe, train, test)
+        model, tokenizer = build_model(recipe.model, data.train.classes, recipe.training.seed)
+        views = read_view_source(recipe, data, tokenizer)
+        recipe.method.check(model.encoder.layers, None if views is None else views.copies)
+        model.to(device)
+        if recipe.training.gradient_checkpointing:
+            model.encoder.enable_gradient_checkpointing()
+
+        tokens = {"train": tokenise_corpus(recipe, tokenizer, data.train)}
+        if data.test is not None:
+            tokens["test"] = tokenise_corpus(recipe, tokenizer, data.test)
+        pad_to = recipe.model.max_length if recipe.model.pad_to_max else 0
+        parts = {"dev": ("train", data.split.dev, data.train.labels)}
+        if data.test is not None:
+            labelled = np.flatnonzero(data.test.labels >= 0)
+            parts["test"] = ("test", labelled, data.test.labels)
+
+        def score(model: TextClassifier, part: str) -> dict[str, float]:
+            if part not in parts:
+                return {}
+            source, rows, labels = parts[part]
+            p = probabilities(
+                model,
+                tokens[source],
+                rows,
+                batch=recipe.training.eval_batch,
+                pad_to=pad_to,
+                precision=recipe.training.precision,
+            )
+            return classification_scores(labels[rows], p)
+
+        feed = Feed(
+            tokens["train"],
+            data.train.labels,
+            data.train.ids,
+            data.split.labelled,
+            data.split.unlabelled,
+            views,
+            batch=recipe.training.batch,
+            batch_unlabelled=recipe.training.batch_unlabelled,
+            seed=recipe.training.seed,
+            pad_to=pad_to,
+        )
+        trainer = Trainer(
+            model,
+            recipe.method,
+            feed,
+            recipe.training,
+            score,
+            has_dev=len(data.split.dev) > 0,
+            generator=np.random.default_rng(recipe.training.seed),
+        )
+        return cls(recipe, data, tokenizer, trainer, tokens)
+
+    def describe(self) -> str:
+        """The plan in words: data, split sizes, method, steps."""
+        recipe, data, plan = self.recipe, self.data, self.trainer.plan
+        test = "no test part" if data.test is None else f"{len(data.test)} test"
+        cut = float((self.tokens["train"].lengths >= recipe.model.max_length).mean())
+        lines = [
+            f"corpus    {data.train.name}: {len(data.train)} training rows, {test}, "
+            f"{data.train.classes} classes ({', '.join(data.train.label_names[:8])}"
+            f"{', …' if data.train.classes > 8 else ''})",
+            f"split     {len(data.split.labelled)} labelled, {len(data.split.unlabelled)} "
+            f"unlabelled, {len(data.split.dev)} dev",
+            f"model     {recipe.model.encoder}, {self.trainer.model.encoder.layers} layers, texts "
+            f"cut at {recipe.model.max_length} tokens ({cut:.0%} reach that length)",
+            f"method    {recipe.method.name}",
+            f"training  {plan.total} steps of {recipe.training.batch * recipe.training.accumulate}"
+            f" labelled rows"
+            + (
+                f" and {recipe.training.batch_unlabelled * recipe.training.accumulate} unlabelled "
+                f"with {self.trainer.feed.views.copies} views each"
+                if self.trainer.feed.views is not None
+                else ""
+            )
+            + f", evaluation every {plan.evaluate} steps, on {self.trainer.device}",
+        ]
+        return "\n".join(lines + [f"note      {note}" for note in data.notes])
+
+    def estimate(self) -> float:
+        """Seconds that the training will take, from three timed steps and one scored batch.
+
+        The steps are real ones: throw the run away afterwards.
+        """
+        trainer, plan = self.trainer, self.trainer.plan
+        times = []
+        for step in range(4):  # the first warms up
+            start = time.monotonic()
+            trainer.step(step, lambda outcome, batch: None)
+            times.append(time.monotonic() - start)
+        seconds = sorted(times[1:])[1] * plan.total
+        dev = self.data.split.dev
+        if len(dev):
+            some = min(len(dev), 2 * self.recipe.training.eval_batch)
+            start = time.monotonic()
+            probabilities(
+                trainer.model,
+                self.tokens["train"],
+                dev[:some],
+                precision=self.recipe.training.precision,
+            )
+            a_row = (time.monotonic() - start) / some
+            test = 0 if self.data.test is None else len(self.data.test)
+            seconds += a_row * (len(dev) * (plan.total // max(1, plan.evaluate)) + test)
+        return seconds
+
+    def fit(self, folder: Path, quiet: bool = False) -> dict[str, Any]:
+        """Trains in a run folder (see `train`) and writes result and model."""
+        started = time.time()
+        recipe, data = self.recipe, self.data
+        write_json(folder / "environment.json", self.environment())
+        outcome = self.trainer.fit(folder, data.train.label_names, flat(recipe), quiet)
+        result = {
+            "name": recipe.name,
+            "method": recipe.method.name,
+            "corpus": data.train.name,
+            "encoder": recipe.model.encoder,
+            "labels_per_class": recipe.data.labels_per_class,
+            "labelled": len(data.split.labelled),
+            "unlabelled": len(data.split.unlabelled) if recipe.method.unlabelled else 0,
+            "dev_rows": len(data.split.dev),
+            "test_rows": 0 if data.test is None else len(data.test),
+            "split_seed": recipe.data.split_seed,
+            "seed": recipe.training.seed,
+            **outcome,
+            "clock": {"seconds": round(time.time() - started, 1)},
+        }
+        model = self.trainer.method.evaluated(self.trainer.model)
+        export(folder / "model", model, self.tokenizer, recipe.model, data.train.label_names)
+        write_json(folder / "result.json", result)
+        return result
+
+    def environment(self) -> dict[str, Any]:
+        """Versions, and checksums of the data and of the split."""
+        data = self.data
+        rows = np.concatenate([data.split.labelled, data.split.unlabelled, data.split.dev])
+        return {
+            "python": platform.python_version(),
+            "packages": {name: version(name) for name in PACKAGES},
+            "device": str(self.trainer.device),
+            "threads": torch.get_num_threads(),
+            "data": {
+                "train": data.train.checksum(),
+                "test": None if data.test is None else data.test.checksum(),
+                "split": hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(),
+            },
+        }
+
+
+def tokenise_corpus(recipe: Recipe, tokenizer: Any, corpus: Corpus) -> Tokens:
+    """Tokenises a corpus as the recipe says."""
+    return tokenise(
+        tokenizer,
+        corpus.texts,
+        corpus.pairs,
+        max_length=recipe.model.max_length,
+        special_tokens=recipe.model.special_tokens,
+    )
+
+
+def read_view_source(recipe: Recipe, data: Data, tokenizer: Any) -> ViewSource | None:
+    """Where the recipe's views come from; None for a method without unlabelled rows."""
+    if not recipe.method.unlabelled:
+        return None
+    if recipe.views.source == "word_dropout":
+        return WordDropout(recipe.views.rate, recipe.views.copies)
+
+    def tokenise_views(texts: list[str]) -> Tokens:
+        return tokenise(
+            tokenizer,
+            texts,
+            max_length=recipe.model.max_length,
+            special_tokens=recipe.model.special_tokens,
+        )
+
+    return stored_views(recipe.views.file, data.train, data.split.unlabelled, tokenise_views)
+
+
+def train(
+    recipe: Recipe | None = None,
+    *,
+    corpus: Corpus | None = None,
+    test: Corpus | None = None,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Trains a recipe and returns its result.
+
+    Args:
+        recipe: what to do; None: MixText with default settings.
+        corpus: training rows, instead of the ones that `recipe.data` names.
+        test: test rows, with `corpus`.
+        folder: the run folder; None: `runs/<recipe.name>`.
+        resume: go on with an unfinished run; one that is finished is returned as it is.
+        quiet: print nothing.
+
+    Returns:
+        What `result.json` holds: `dev` and `test` scores, `steps`, `best_step`, sizes, seeds.
+
+    Raises:
+        InputError: bad input; nothing that was made before is lost.
+        Diverged: the loss is no number any more; the last good checkpoint is kept.
+
+    Example:
+        ```python
+        corpus = Corpus.from_lists(texts, labels)  # a label of None is an unlabelled row
+        result = train(Recipe(name="mine"), corpus=corpus)
+        predict("runs/mine", ["some text"])
+        ```
+    """
+    recipe = recipe or Recipe()
+    folder = Path(folder or Path("runs") / recipe.name)
+    result = check_folder(folder, recipe, resume)
+    if result is not None:
+        return result
+    run = Run.prepare(recipe, corpus, test)
+    check_data(folder, run)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "recipe.toml", dump_recipe(recipe))
+    return run.fit(folder, quiet)
+
+
+def check_folder(folder: Path, recipe: Recipe, resume: bool) -> dict[str, Any] | None:
+    """Refuses a folder that holds another run; the result where this run is finished already."""
+    saved = folder / "recipe.toml"
+    if not saved.is_file():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder} exists and is not a run folder: name another with --run.")
+        return None
+    if saved.read_text(encoding="utf-8") != dump_recipe(recipe):
+        raise InputError(
+            f"run folder {folder} already holds another recipe ({saved}): "
+            "name another folder with --run."
+        )
+    if not resume:
+        raise InputError(
+            f"run folder {folder} already holds this run: add --resume to go on with it, or name "
+            "another folder with --run."
+        )
+    finished = folder / "result.json"
+    if not finished.is_file():
+        return None
+    return dict(json.loads(finished.read_text(encoding="utf-8")))
+
+
+def check_data(folder: Path, run: Run) -> None:
+    """Refuses to go on with a run whose data have changed since."""
+    saved = folder / "environment.json"
+    if saved.is_file() and Checkpoints(folder / "checkpoints").index:
+        before = json.loads(saved.read_text(encoding="utf-8"))["data"]
+        for part, checksum in run.environment()["data"].items():
+            if before[part] != checksum:
+                raise InputError(
+                    f"the {part} data of run folder {folder} have changed since it began: "
+                    "bring them back, or start anew in another folder with --run."
+                )
+
+
+def evaluate(predictor: Predictor, corpus: Corpus) -> dict[str, float]:
+    """Scores a trained model on the labelled rows of a corpus."""
+    names = Corpus.from_lists(["-"], [None], label_names=predictor.label_names, name="the model")
+    corpus = align_labels(names, corpus)
+    rows = np.flatnonzero(corpus.labels >= 0)
+    if not len(rows):
+        raise InputError(f"{corpus.source or corpus.name} has no labelled rows to score.")
+    corpus = corpus.select(rows)
+    p = predictor.probabilities(corpus.texts, corpus.pairs)
+    return classification_scores(corpus.labels, p)

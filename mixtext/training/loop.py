@@ -1,0 +1,219 @@
+"""The one loop: every method trains here."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mixtext.data.batches import Batch, Feed
+from mixtext.methods.base import Method, Outcome, Progress
+from mixtext.models.classifier import TextClassifier
+from mixtext.training.checkpoints import Checkpoints
+from mixtext.training.monitor import Monitor
+from mixtext.training.optimiser import make_optimiser, set_rates
+from mixtext.training.settings import Plan, TrainingSettings, autocast, plan_steps
+
+Scorer = Callable[[TextClassifier, str], dict[str, float]]
+
+
+class Diverged(Exception):
+    """The loss is no number any more. The message names the step and the rows."""
+
+
+@dataclass
+class State:
+    """What the loop remembers besides weights and generators; saved in every checkpoint.
+
+    Attributes:
+        step: steps done.
+        best_step: step of the best dev score, −1 before the first.
+        best: dev scores of that step.
+        best_file: file of its weights.
+        waited: evaluations since then.
+        test: test scores taken during training (`test_at_every_tie`).
+    """
+
+    step: int = 0
+    best_step: int = -1
+    best: dict[str, float] = field(default_factory=dict)
+    best_file: str | None = None
+    waited: int = 0
+    test: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Trainer:
+    """One training run over a feed of batches.
+
+    Attributes:
+        model: what is trained, on its device.
+        method: its loss.
+        feed: gives batch k.
+        settings: how to train.
+        score: scores a model on `dev` or `test`.
+        has_dev: there is a dev set to select weights on.
+        generator: the run's one source of our own draws.
+    """
+
+    model: TextClassifier
+    method: Method
+    feed: Feed
+    settings: TrainingSettings
+    score: Scorer
+    has_dev: bool
+    generator: np.random.Generator
+
+    def __post_init__(self) -> None:
+        """Attaches the method's memory, plans the steps, makes the optimiser."""
+        self.plan: Plan = plan_steps(self.settings, len(self.feed.labelled.rows))
+        self.device = next(self.model.parameters()).device
+        self.method.start(self.model)
+        self.optimiser = make_optimiser(self.model, self.settings)
+        self.model.train()
+
+    def step(self, step: int, collect: Callable[[Outcome, Batch], None]) -> float:
+        """Training step number `step` (from 0): batches, gradients, update. Returns the loss.
+
+        Raises:
+            Diverged: the loss is not finite; weights are as they were before the step.
+        """
+        settings = self.settings
+        set_rates(self.optimiser, settings, step, self.plan.total)
+        progress = Progress(step, self.plan.total, step / self.plan.epoch)
+        total = 0.0
+        for part in range(settings.accumulate):
+            batch = self.feed.batch(step * settings.accumulate + part, self.generator)
+            batch = batch.to(self.device)
+            with autocast(settings.precision, self.device):
+                outcome = self.method.loss(self.model, batch, progress, self.generator)
+            loss = outcome.loss.item()
+            if not math.isfinite(loss):
+                self.optimiser.zero_grad()
+                raise Diverged(
+                    f"the loss is {loss} at step {step + 1}, on the rows "
+                    f"{', '.join(batch.row_ids)}: lower the learning rates or look at these texts."
+                )
+            (outcome.loss / settings.accumulate).backward()
+            collect(outcome, batch)
+            total += loss / settings.accumulate
+        if settings.clip:
+            weights = [p for group in self.optimiser.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(weights, settings.clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.method.after_step(self.model, progress)
+        return total
+
+    def fit(
+        self,
+        folder: Path,
+        class_names: list[str],
+        hparams: dict[str, Any],
+        quiet: bool = False,
+    ) -> dict[str, Any]:
+        """Trains to the end, from the folder's last checkpoint if it has one.
+
+        Args:
+            folder: the run folder; takes metrics.jsonl, tensorboard/ and checkpoints/.
+            class_names: C names.
+            hparams: settings to show beside the final scores in TensorBoard.
+            quiet: print nothing.
+
+        Returns:
+            `steps`, `planned_steps`, `best_step`, and the scores `dev` and `test`. Afterwards
+            `self.model` (what `method.evaluated` names) holds the selected weights.
+
+        Raises:
+            Diverged: the loss is not finite; the last checkpoint is kept.
+        """
+        plan = self.plan
+        checkpoints = Checkpoints(folder / "checkpoints")
+        saved = checkpoints.load(self.model, self.optimiser, self.generator)
+        monitor = Monitor(folder, class_names, plan.total, saved, quiet)
+        state = State()
+        if saved is not None:
+            monitor.say(f"going on from the checkpoint at step {saved['step']}")
+            saved.pop("metrics_bytes")
+            state = State(**saved)
+        try:
+            while state.step < plan.total and not self._waited_enough(state):
+                loss = self.step(state.step, monitor.collect)
+                state.step += 1
+                monitor.advance(loss)
+                evaluates = state.step % plan.evaluate == 0 or state.step == plan.total
+                checkpoints_now = evaluates or state.step % plan.checkpoint == 0
+                if state.step % self.settings.log_every == 0 or checkpoints_now:
+                    self._flush(monitor, state)
+                if evaluates:
+                    self._evaluate(state, monitor, checkpoints)
+                if state.step % plan.checkpoint == 0 or state.step == plan.total:
+                    self._checkpoint(state, monitor, checkpoints)
+            if self._waited_enough(state):
+                monitor.say(f"stopped early: no better dev score since step {state.best_step}")
+                self._checkpoint(state, monitor, checkpoints)
+            return self._finish(state, monitor, checkpoints, hparams)
+        finally:
+            monitor.close()
+
+    def _waited_enough(self, state: State) -> bool:
+        return 0 < self.settings.patience <= state.waited
+
+    def _flush(self, monitor: Monitor, state: State) -> None:
+        rates = {"encoder": 0.0, "head": 0.0}
+        for group in self.optimiser.param_groups:
+            rates[group["part"]] = group["lr"]
+        monitor.flush(state.step, state.step / self.plan.epoch, rates)
+
+    def _evaluate(self, state: State, monitor: Monitor, checkpoints: Checkpoints) -> None:
+        if not self.has_dev:
+            return
+        model = self.method.evaluated(self.model)
+        scores = self.score(model, "dev")
+        monitor.scores(state.step, "dev", scores)
+        key = self.settings.select
+        ties = state.best_step < 0 or scores[key] >= state.best[key]
+        better = state.best_step < 0 or (
+            (scores[key], -scores["loss"]) > (state.best[key], -state.best["loss"])
+        )
+        if ties and self.settings.test_at_every_tie:
+            state.test = self.score(model, "test")
+            monitor.scores(state.step, "test", state.test)
+        state.waited = 0 if better else state.waited + 1
+        if better:
+            state.best_step, state.best = state.step, scores
+            state.best_file = checkpoints.save_best(state.step, model)
+
+    def _checkpoint(self, state: State, monitor: Monitor, checkpoints: Checkpoints) -> None:
+        values = {**asdict(state), "metrics_bytes": monitor.bytes_written()}
+        values.pop("step")
+        checkpoints.save(
+            state.step, self.model, self.optimiser, self.generator, values, state.best_file
+        )
+
+    def _finish(
+        self,
+        state: State,
+        monitor: Monitor,
+        checkpoints: Checkpoints,
+        hparams: dict[str, Any],
+    ) -> dict[str, Any]:
+        model = self.method.evaluated(self.model)
+        best = checkpoints.best_weights()
+        if best is not None:
+            model.load_state_dict(best, strict=False)  # the memory is not among them
+        # A run that was killed here does this once more and writes the same line.
+        test = state.test or self.score(model, "test")
+        if test and not state.test:
+            monitor.scores(state.step, "test", test)
+        monitor.hparams(hparams, test or state.best)
+        return {
+            "steps": state.step,
+            "planned_steps": self.plan.total,
+            "best_step": state.best_step,
+            "dev": state.best,
+            "test": test,
+        }

@@ -1,0 +1,162 @@
+"""The monitor: metrics.jsonl is the truth, TensorBoard the view, a bar or plain lines the voice."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from mixtext.data.batches import Batch
+from mixtext.methods.base import Outcome
+from mixtext.metrics import guess_scores
+
+
+class Monitor:
+    """Collects outcomes and writes one line an interval.
+
+    Every line has `step` and `kind` (`train`, `dev` or `test`); what depends on the clock is kept
+    apart in `clock`, so that two runs of the same seed have the same lines but for that field.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        class_names: list[str],
+        total_steps: int,
+        resumed: dict[str, Any] | None = None,
+        quiet: bool = False,
+    ):
+        """Opens the run folder's files.
+
+        Args:
+            folder: the run folder.
+            class_names: C names, for pseudo-label accuracy by class.
+            total_steps: for the bar.
+            resumed: state of the checkpoint that the run goes on from: lines written after it are
+                cut off, and TensorBoard hides what it had drawn after it.
+            quiet: no bar and no lines.
+        """
+        self.class_names, self.quiet = class_names, quiet
+        step = resumed["step"] if resumed else 0
+        self.path = folder / "metrics.jsonl"
+        self.path.touch()
+        os.truncate(self.path, resumed["metrics_bytes"] if resumed else 0)
+        self.file = self.path.open("a", encoding="utf-8")
+        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self.bar = None
+        if not quiet and sys.stderr.isatty():
+            self.bar = tqdm(total=total_steps, initial=step, unit="step", dynamic_ncols=True)
+        self.total_steps = total_steps
+        self.started = time.monotonic()
+        self._reset()
+
+    def _reset(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
+        self.draws: dict[str, list[float]] = {}
+        self.guesses: list[np.ndarray] = []
+        self.hidden: list[np.ndarray] = []
+        self.rows = 0
+        self.since = time.monotonic()
+
+    def collect(self, outcome: Outcome, batch: Batch) -> None:
+        """Takes in the outcome of one batch."""
+        for name, value in {"loss/total": outcome.loss.detach(), **outcome.metrics}.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value)
+            self.counts[name] = self.counts.get(name, 0) + 1
+        for name, values in outcome.draws.items():
+            self.draws.setdefault(name, []).extend(values)
+        if outcome.guesses is not None:
+            self.guesses.append(outcome.guesses.float().cpu().numpy())
+            self.hidden.append(batch.hidden)
+        self.rows += len(batch.rows.ids)
+
+    def flush(self, step: int, epoch: float, rates: dict[str, float]) -> None:
+        """Writes the mean of what was collected since the last flush, as of `step` steps done."""
+        if not self.rows:
+            return
+        values = {name: total / self.counts[name] for name, total in self.sums.items()}
+        if self.guesses:
+            scores = guess_scores(
+                np.concatenate(self.guesses), np.concatenate(self.hidden), self.class_names
+            )
+            values |= {f"guess/{name}": value for name, value in scores.items()}
+        values |= {f"rate/{name}": value for name, value in rates.items()}
+        speed = self.rows / max(1e-9, time.monotonic() - self.since)
+        self._write(step, "train", {"epoch": epoch, **values, "draws": self.draws}, speed)
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, step)
+        for name, drawn in self.draws.items():
+            self.writer.add_histogram(f"draw/{name}", np.asarray(drawn), step)
+        self.writer.add_scalar("speed/rows_per_second", speed, step)
+        if not self.quiet and self.bar is None:
+            shown = "  ".join(
+                f"{name} {values[name]:.3f}"
+                for name in ("loss/total", "guess/accuracy", "guess/confidence")
+                if name in values
+            )
+            self._say(f"step {step}/{self.total_steps}  {shown}  {speed:.0f} rows/s")
+        self._reset()
+
+    def scores(self, step: int, part: str, scores: dict[str, float]) -> None:
+        """Writes scores of `part` (`dev` or `test`)."""
+        self._write(step, part, scores)
+        for name, value in scores.items():
+            self.writer.add_scalar(f"{part}/{name}", value, step)
+        text = f"{part} accuracy {scores['accuracy']:.4f}  macro-F1 {scores['macro_f1']:.4f}"
+        if self.bar is not None:
+            self.bar.set_postfix_str(text)
+        elif not self.quiet:
+            self._say(f"step {step}/{self.total_steps}  {text}")
+        self.since = time.monotonic()  # scoring is not training speed
+
+    def advance(self, loss: float) -> None:
+        """One step done."""
+        if self.bar is not None:
+            self.bar.update()
+            self.bar.set_description_str(f"loss {loss:.3f}")
+
+    def say(self, text: str) -> None:
+        """Prints a line without breaking the bar."""
+        if not self.quiet:
+            self._say(text)
+
+    def hparams(self, settings: dict[str, Any], scores: dict[str, float]) -> None:
+        """Settings and final scores for TensorBoard's HPARAMS page."""
+        plain = {
+            k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()
+        }
+        final = {f"final/{k}": v for k, v in scores.items()}
+        self.writer.add_hparams(plain, final, run_name=".")
+
+    def bytes_written(self) -> int:
+        """Length of metrics.jsonl, all of it on the disk."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.writer.flush()
+        return self.path.stat().st_size
+
+    def close(self) -> None:
+        """Closes the files and the bar."""
+        self.file.close()
+        self.writer.close()
+        if self.bar is not None:
+            self.bar.close()
+
+    def _write(
+        self, step: int, kind: str, values: dict[str, Any], speed: float | None = None
+    ) -> None:
+        clock = {"seconds": round(time.monotonic() - self.started, 3)}
+        if speed is not None:
+            clock["rows_per_second"] = round(speed, 2)
+        line = {"step": step, "kind": kind, **values, "clock": clock}
+        self.file.write(json.dumps(line) + "\n")
+        self.file.flush()
+
+    def _say(self, text: str) -> None:
+        tqdm.write(text, file=sys.stderr)

@@ -1,0 +1,158 @@
+"""Settings of the loop, and what follows from them: steps, learning rates, precision."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from mixtext.errors import InputError
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How long and how to train.
+
+    Attributes:
+        seed: of everything drawn during training: weights of the head, dropout, order, λ, layers.
+        batch: labelled rows a step.
+        batch_unlabelled: unlabelled texts a step; each brings its views along.
+        steps: length of the training in steps; or give `epochs`.
+        epochs: length in epochs, when `steps` is 0.
+        steps_per_epoch: steps of an epoch; 0: as many as pass over the labelled rows once.
+        evaluate_every: steps between evaluations on dev; 0: after each epoch.
+        checkpoint_every: steps between checkpoints; 0: at each evaluation.
+        patience: stop after this many evaluations in a row without a better dev score; 0: never.
+        select: the dev score that chooses the weights, `accuracy` or `macro_f1`; equal scores are
+            told apart by the lower dev loss.
+        test_at_every_tie: score test whenever dev ties or improves and report the last of these
+            scores, as the official code does; else test is scored once, at the end.
+        lr_encoder: learning rate of the encoder, > 0.
+        lr_head: learning rate of the head, > 0.
+        weight_decay: decoupled (AdamW), not on biases and norms, ≥ 0.
+        eps: added to √v by AdamW, > 0.
+        eps_before_bias_correction: add `eps` to the uncorrected √v, as pytorch_transformers did.
+        schedule: of the learning rates after warm-up: `constant`, `linear` or `cosine` to 0.
+        warmup: share of the steps in which learning rates rise linearly from 0, in [0, 1).
+        clip: largest norm of the gradient; 0: no clipping.
+        accumulate: batches whose gradients are averaged for one step, ≥ 1.
+        precision: `float32`, `bfloat16` (autocast), or `auto`: bfloat16 where the hardware
+            multiplies it faster (CUDA from Ampere, CPUs with AMX), else float32.
+        gradient_checkpointing: recompute activations in the backward pass: less memory, slower.
+        device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, …
+        log_every: steps that one line of metrics averages over.
+        eval_batch: rows a batch when scoring.
+    """
+
+    seed: int = 0
+    batch: int = 8
+    batch_unlabelled: int = 16
+    steps: int = 200
+    epochs: int = 0
+    steps_per_epoch: int = 0
+    evaluate_every: int = 20
+    checkpoint_every: int = 0
+    patience: int = 0
+    select: Literal["accuracy", "macro_f1"] = "accuracy"
+    test_at_every_tie: bool = False
+    lr_encoder: float = 5e-5
+    lr_head: float = 1e-3
+    weight_decay: float = 0.01
+    eps: float = 1e-8
+    eps_before_bias_correction: bool = False
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup: float = 0.1
+    clip: float = 1.0
+    accumulate: int = 1
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    gradient_checkpointing: bool = False
+    device: str = "auto"
+    log_every: int = 10
+    eval_batch: int = 64
+
+    def check(self) -> None:
+        """Refuses values out of range and contradictions (InputError names the fields)."""
+        if (self.steps > 0) == (self.epochs > 0):
+            raise InputError(
+                f"training.steps is {self.steps} and training.epochs is {self.epochs}: exactly one "
+                "of them must be greater than 0 (set the other to 0)."
+            )
+        for field in ("batch", "accumulate", "log_every", "eval_batch"):
+            if getattr(self, field) < 1:
+                raise InputError(f"training.{field} is {getattr(self, field)}: it must be ≥ 1.")
+        for field in (
+            "seed",
+            "batch_unlabelled",
+            "steps",
+            "epochs",
+            "steps_per_epoch",
+            "evaluate_every",
+            "checkpoint_every",
+            "patience",
+            "weight_decay",
+            "clip",
+        ):
+            if getattr(self, field) < 0:
+                raise InputError(f"training.{field} is {getattr(self, field)}: it must be ≥ 0.")
+        for field in ("lr_encoder", "lr_head", "eps"):
+            if not getattr(self, field) > 0:
+                raise InputError(f"training.{field} is {getattr(self, field)}: it must be > 0.")
+        if not 0 <= self.warmup < 1:
+            raise InputError(f"training.warmup is {self.warmup}: a share of steps is in [0, 1).")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps of a training: in all, in an epoch, and between evaluations and checkpoints."""
+
+    total: int
+    epoch: int
+    evaluate: int
+    checkpoint: int
+
+
+def plan_steps(settings: TrainingSettings, labelled_rows: int) -> Plan:
+    """Counts steps from the settings and the number of labelled rows."""
+    step_rows = settings.batch * settings.accumulate
+    epoch = settings.steps_per_epoch or math.ceil(labelled_rows / step_rows)
+    total = settings.steps or settings.epochs * epoch
+    evaluate = min(settings.evaluate_every or epoch, total)
+    return Plan(total, epoch, evaluate, settings.checkpoint_every or evaluate)
+
+
+def rate(settings: TrainingSettings, step: int, total: int) -> float:
+    """Factor on the learning rates at 0-based `step` of `total`: warm-up, then the schedule."""
+    rising = settings.warmup * total
+    if step < rising:
+        return (step + 1) / (math.floor(rising) + 1)
+    done = (step - rising) / max(1.0, total - rising)
+    if settings.schedule == "linear":
+        return 1 - done
+    if settings.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * done))
+    return 1.0
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` or a device's name → the device; InputError where it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise InputError(
+            f"training.device {name!r} is not available here: use 'auto' or 'cpu'."
+        ) from None
+    return device
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """The autocast context of a precision setting."""
+    fast = (
+        torch.cuda.is_bf16_supported(including_emulation=False)
+        if device.type == "cuda"
+        else device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+    )
+    enabled = precision == "bfloat16" or (precision == "auto" and fast)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
