@@ -1,0 +1,352 @@
+"""The command line: `mixtext COMMAND`. Each command is a function below, its help the docstring."""
+
+import dataclasses
+import inspect as source
+import json
+import os
+import re
+import sys
+import typing
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from mixtext.errors import InputError
+
+Positional = tyro.conf.Positional
+
+
+def train(
+    recipe: Positional[Path],
+    overrides: Positional[tuple[str, ...]] = (),
+    run: Path | None = None,
+    resume: bool = False,
+    dry_run: bool = False,
+) -> int:
+    """Train a recipe: mixtext train RECIPE [table.field=value …] [--run FOLDER] [--resume]
+
+    Writes a run folder (metrics, TensorBoard events, checkpoints, result.json, the model) and
+    prints the scores. Any field of the recipe can be overridden:
+
+        mixtext train experiments/quickstart.toml method=tmix data.labels_per_class=10
+
+    Args:
+        recipe: the recipe, a TOML file; `mixtext new-recipe` writes one for your data.
+        overrides: fields to change, such as training.steps=50 or mixtext.temperature=0.3.
+        run: the run folder; if not given, runs/NAME with the recipe's name.
+        resume: go on where a killed run stopped; a finished run only prints its scores.
+        dry_run: print the plan, the split sizes and a time estimate from three timed steps.
+    """
+    from mixtext.recipe import load_recipe
+    from mixtext.run import Run
+    from mixtext.run import train as train_run
+
+    loaded = load_recipe(recipe, overrides)
+    folder = run or Path("runs") / loaded.name
+    if dry_run:
+        prepared = Run.prepare(loaded)
+        print(prepared.describe())
+        print(f"time      about {_minutes(prepared.estimate())} on this machine, now")
+        return 0
+    result = train_run(loaded, folder=folder, resume=resume)
+    for part in ("dev", "test"):
+        if result[part]:
+            print(
+                f"{part:<4}  accuracy {result[part]['accuracy']:.4f}  "
+                f"macro-F1 {result[part]['macro_f1']:.4f}"
+            )
+    print(f"run   {folder} (model in {folder / 'model'})")
+    print(f"look  tensorboard --logdir {folder}")
+    return 0
+
+
+def evaluate(
+    run: Positional[Path],
+    data: str,
+    root: Path | None = None,
+    part: str = "test",
+    text: tuple[str, ...] = (),
+    label: str = "",
+) -> int:
+    """Score a trained model: mixtext evaluate RUN --data FILE|NAME
+
+    Prints accuracy, macro-F1 and mean log loss as JSON.
+
+    Args:
+        run: a run folder, or the model folder in it.
+        data: a file or folder with labels, or a name from the catalogue.
+        root: folder that holds a catalogue data set.
+        part: of a catalogue data set: train, dev or test.
+        text: columns of the text (files).
+        label: column of the label (files).
+    """
+    from mixtext.data.catalogue import CATALOGUE, load
+    from mixtext.data.readers import read_corpus
+    from mixtext.inference import load as load_model
+    from mixtext.run import evaluate as score
+
+    predictor = load_model(run)
+    options: dict[str, Any] = {"text": text} if text else {}
+    if data in CATALOGUE:
+        corpus = load(data, root, part, **options)
+    else:
+        corpus = read_corpus(data, label=label or "label", **options)
+    print(json.dumps({"rows": len(corpus), **score(predictor, corpus)}))
+    return 0
+
+
+def predict(
+    run: Positional[Path],
+    text: Positional[tuple[str, ...]] = (),
+    file: Path | None = None,
+) -> int:
+    """Label texts: mixtext predict RUN TEXT …, or --file FILE, or texts on standard input
+
+    Writes one JSON line for each text: its label and the probability of every class.
+
+    Args:
+        run: a run folder, or the model folder in it.
+        text: texts to label.
+        file: a file with one text a line, or JSON lines with a field "text".
+    """
+    from mixtext.inference import load
+
+    if text and file:
+        raise InputError("texts were given and --file too: give one of them.")
+    predictor = load(run)
+    texts = list(text) or _read_texts(file)
+    for start in range(0, len(texts), 256):
+        chunk = texts[start : start + 256]
+        for one, answer in zip(chunk, predictor.predict(chunk), strict=True):
+            print(json.dumps({"text": one, **dataclasses.asdict(answer)}, ensure_ascii=False))
+    return 0
+
+
+def inspect_data(
+    data: Positional[str],
+    root: Path | None = None,
+    test: str | None = None,
+    text: tuple[str, ...] = (),
+    label: str = "",
+    header: bool = True,
+    encoding_errors: str = "",
+    encoder: str = "minilm",
+    max_length: int = 64,
+) -> int:
+    """Look at a corpus before training: mixtext inspect-data FILE|FOLDER|NAME
+
+    Counts by class, lengths, duplicates, leaks from train to test, texts that would be cut.
+
+    Args:
+        data: a file, a folder, or a name from the catalogue (`mixtext datasets`).
+        root: folder that holds a catalogue data set.
+        test: the test file.
+        text: columns of the text.
+        label: column of the label.
+        header: the first line names the columns.
+        encoding_errors: strict or replace.
+        encoder: whose tokenizer counts the tokens.
+        max_length: tokens beyond which a text would be cut.
+    """
+    from mixtext.data.inspection import describe, inspect
+    from mixtext.data.settings import DataSettings
+    from mixtext.models.encoder import load_tokenizer
+    from mixtext.run import load_corpora
+
+    settings = DataSettings(
+        corpus=data,
+        root=str(root or ""),
+        test=test or "",
+        text=text,
+        label=label,
+        header=header,
+        encoding_errors=encoding_errors,  # type: ignore[arg-type]
+    )
+    corpus, held, _ = load_corpora(settings)
+    print(describe(inspect(corpus, held, load_tokenizer(encoder), max_length)))
+    return 0
+
+
+def new_recipe(
+    data: Positional[str],
+    out: Path | None = None,
+    root: Path | None = None,
+    test: str | None = None,
+    text: tuple[str, ...] = (),
+    label: str = "",
+    method: str = "mixtext",
+) -> int:
+    """Write a commented recipe for your own data: mixtext new-recipe DATA [--out FILE]
+
+    Reads the data once, so that what it writes fits: the label budget, the dev set and the text
+    length follow from what is there.
+
+    Args:
+        data: a file, a folder, or a name from the catalogue.
+        out: the file to write; if not given, NAME.toml here. An existing file is kept.
+        root: folder that holds a catalogue data set.
+        test: the test file; without one, a part of the data is set aside.
+        text: columns of the text.
+        label: column of the label.
+        method: the method to begin with.
+    """
+    from mixtext.starter import starter_recipe
+
+    name, recipe = starter_recipe(data, root, test, text, label, method)
+    out = out or Path(f"{name}.toml")
+    if out.exists():
+        raise InputError(f"{out} exists already: name another file with --out.")
+    out.write_text(recipe, encoding="utf-8")
+    print(f"wrote {out}; next: mixtext train {out} --dry-run")
+    return 0
+
+
+def methods(settings: bool = False) -> int:
+    """List the methods: paper, tasks, what each mixes
+
+    Args:
+        settings: list every setting with its default and meaning.
+    """
+    from mixtext.methods import METHODS
+
+    for method in METHODS.values():
+        print(f"{method.name}\n  paper    {method.paper}\n  tasks    {', '.join(method.tasks)}")
+        print(f"  mixes    {method.mixes}")
+        names = [f.name for f in dataclasses.fields(method)]
+        print(f"  settings {', '.join(names) or 'none'}")
+        if settings:
+            for line in _settings(method):
+                print(f"    {line}")
+    return 0
+
+
+def datasets() -> int:
+    """List the catalogue: the data sets that are known by name"""
+    from mixtext.data.catalogue import CATALOGUE
+
+    for name, entry in CATALOGUE.items():
+        where = f"package {entry.package}" if entry.package else f"--root FOLDER, or hub {entry.hub}"
+        print(
+            f"{name:<14} {len(entry.label_names):>3} classes  text: {' + '.join(entry.text)}  "
+            f"({where})"
+        )
+    return 0
+
+
+def recipe_fields() -> int:
+    """List every field of a recipe: type, default, meaning"""
+    from mixtext.recipe import Recipe
+
+    for f in dataclasses.fields(Recipe):
+        if dataclasses.is_dataclass(f.type) and f.name != "method":
+            print(f"[{f.name}]")
+            for line in _settings(typing.cast(type, f.type)):
+                print(f"  {line}")
+    print("Settings of the methods: mixtext methods --settings")
+    return 0
+
+
+def table(runs: Positional[tuple[Path, ...]]) -> int:
+    """Compare finished runs: mixtext table RUN|FOLDER …
+
+    Prints a Markdown table, mean ± standard deviation over seeds, made from result.json files.
+
+    Args:
+        runs: run folders, or folders that hold some.
+    """
+    from mixtext.report.tables import comparison, read_results
+
+    print(comparison(read_results(runs)))
+    return 0
+
+
+COMMANDS = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "inspect-data": inspect_data,
+    "new-recipe": new_recipe,
+    "table": table,
+    "methods": methods,
+    "datasets": datasets,
+    "recipe-fields": recipe_fields,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit code: 0, 2 for bad input, 3 for a lost training."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        return int(
+            tyro.extras.subcommand_cli_from_dict(
+                COMMANDS,
+                prog="mixtext",
+                description="Text classification from few labels: MixText and the mixup family.",
+                args=arguments,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+        )
+    except InputError as error:
+        print(f"mixtext: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mixtext: stopped; go on with --resume", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `mixtext … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if type(error).__name__ != "Diverged":
+            raise
+        print(f"mixtext: {error}", file=sys.stderr)
+        return 3
+
+
+def _read_texts(file: Path | None) -> list[str]:
+    if file is not None and not file.is_file():
+        raise InputError(f"{file} does not exist: give a file with one text a line.")
+    name = str(file) if file else "standard input"
+    data = file.read_bytes() if file else sys.stdin.buffer.read()
+    texts = []
+    for number, raw in enumerate(data.splitlines(), 1):
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+        except UnicodeDecodeError:
+            raise InputError(f"{name}, line {number} is not valid UTF-8: convert it.") from None
+        if not line:
+            continue
+        if line.startswith("{"):
+            try:
+                line = str(json.loads(line)["text"])
+            except (ValueError, KeyError):
+                raise InputError(
+                    f'{name}, line {number} begins like JSON but is no object with a "text".'
+                ) from None
+        texts.append(line)
+    if not texts:
+        raise InputError(f"{name} holds no text: give one text a line.")
+    return texts
+
+
+def _settings(cls: type) -> list[str]:
+    """`name = default: meaning` of each field, from the class's docstring."""
+    document = source.cleandoc(cls.__doc__ or "")
+    attributes = document.partition("Attributes:")[2]
+    meanings = {
+        name: " ".join(text.split())
+        for name, text in re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", attributes, re.S | re.M)
+    }
+    lines = []
+    for f in dataclasses.fields(cls):
+        default = list(f.default) if isinstance(f.default, tuple) else f.default
+        lines.append(f"{f.name} = {json.dumps(default)}: {meanings.get(f.name, '')}")
+    return lines
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
