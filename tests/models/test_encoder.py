@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mixtext.errors import InputError
 from mixtext.mixing.interpolate import Mix
-from mixtext.models.encoder import MixableEncoder, load_encoder
+from mixtext.models.encoder import MixableEncoder, _MixHooks, load_encoder
 
 VOCAB, T, L = 60, 9, 3
 COMMON = {
@@ -385,6 +385,17 @@ def test_runs_under_bfloat16_autocast(branches):
             states.float().sum().backward()
             assert states.isfinite().all()
             assert (states - exact).abs().mean() < 0.2 * exact.abs().mean()
+
+
+def test_union_of_prepared_masks():
+    hooks = _MixHooks(torch.nn.ModuleList(), 0, slice(0, 2), torch.tensor([1, 0]), ONE_LAM)
+    seen = torch.tensor([[[[True, False, False]]], [[[False, True, False]]]])  # (2, 1, 1, 3)
+    union = torch.tensor([[[[True, True, False]]]] * 2)
+    assert torch.equal(hooks.unite_masks(seen), union)
+    additive, added = (torch.zeros(m.shape).masked_fill(~m, -torch.inf) for m in (seen, union))
+    assert torch.equal(hooks.unite_masks(additive), added)
+    # One row that serves the whole batch, however many rows the batch has.
+    assert torch.equal(hooks.unite_masks(seen[:1]), seen[:1])
 
 
 def test_nothing_is_left_behind_after_an_exception():
