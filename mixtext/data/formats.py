@@ -6,7 +6,7 @@ What the cells mean, texts, labels and ids, is the business of `readers`.
 import csv
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from mixtext.errors import InputError
 INSTALL = "install it with: pip install 'mixtext[hub]'"
 _FIELD_LIMIT = 2**31 - 1  # characters; csv's own limit of 131,072 refuses long documents
 
-Rows = Iterator[tuple[int, dict[str, Any]]]
+Rows = Generator[tuple[int, dict[str, Any]], None, None]
 
 
 @dataclass(frozen=True)

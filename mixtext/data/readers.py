@@ -7,6 +7,7 @@ them, so columns, labels, ids and empty texts are treated alike whatever the for
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,9 @@ def read_corpus(
         rows = folder_rows(path, documents, columns, decode)
         place = lambda i: str(documents[i])  # noqa: E731
     labeller = _Labeller(columns.label, label_names, first_label)
-    corpus = _assemble(rows, place, str(path), columns, labeller, decode, skip_empty)
+    # Closed at once even when a row is refused: an open reader holds the file and csv's limit.
+    with closing(rows):
+        corpus = _assemble(rows, place, str(path), columns, labeller, decode, skip_empty)
     return replace(corpus, name=name or path.stem, replacements=decode.replaced)
 
 

@@ -130,6 +130,11 @@ def test_a_cell_longer_than_the_limit_of_csv(tmp_path):
     corpus = read_corpus(write(tmp_path, "d.csv", f"text,label\n{text},a\n"))
     assert corpus.texts == [text]
     assert csv.field_size_limit() == limit
+    # A refusal leaves nothing behind either, though its traceback keeps the reader alive.
+    path = write(tmp_path, "e.csv", "text,label,k\na,b,\n")
+    with pytest.raises(InputError) as error:
+        read_corpus(path, id_column="k")
+    assert csv.field_size_limit() == limit, error
 
 
 def test_numbers_of_labels_are_sorted_by_value_and_floats_are_whole(tmp_path):
