@@ -23,6 +23,15 @@ MIXES = [(layer, str(lam).replace(".", "p"), lam) for layer in (-1, 0, 1, 2) for
 BRANCHES = ("shared", "independent")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Matrices this small are slower on many threads, and far slower on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def golden_model(use_mask=False, branches="shared"):
     """The reference's tiny BERT and head, with its weights; the official code uses no mask."""
     dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}

@@ -71,6 +71,15 @@ ONE_LAM = torch.tensor(0.3, dtype=torch.float64)
 ROW_LAM = torch.tensor([0.9, 0.55, 0.0, 0.7, 1.0], dtype=torch.float64)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Matrices this small are slower on many threads, and far slower on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def build(name, **changes):
     """A tiny random model of a class of transformers, float64, in train mode without dropout."""
     kind, extra = FAMILIES.get(name, (name, {}))
