@@ -1,0 +1,75 @@
+"""Scores worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mixtext.metrics import classification_scores, guess_scores
+
+
+def one_hot(predicted, classes, top=0.7):
+    p = np.full((len(predicted), classes), (1 - top) / (classes - 1))
+    p[np.arange(len(predicted)), predicted] = top
+    return p
+
+
+def test_all_right_and_all_wrong():
+    gold = np.array([0, 1, 1])
+    scores = classification_scores(gold, one_hot(gold, 2))
+    assert scores == {
+        "accuracy": 1.0,
+        "macro_f1": 1.0,
+        "loss": pytest.approx(-math.log(0.7)),
+    }
+    scores = classification_scores(gold, one_hot(1 - gold, 2))
+    assert (scores["accuracy"], scores["macro_f1"]) == (0.0, 0.0)
+    assert scores["loss"] == pytest.approx(-math.log(0.3))
+
+
+def test_three_classes():
+    # Class 0: 2 of 2 found, 1 false; class 1: 1 of 2 found; class 2: 1 of 1 found, 0 false.
+    gold, predicted = np.array([0, 0, 1, 1, 2]), np.array([0, 0, 0, 1, 2])
+    scores = classification_scores(gold, one_hot(predicted, 3, 0.8))
+    assert scores["accuracy"] == pytest.approx(4 / 5)
+    f1 = [2 * 2 / (2 * 2 + 1), 2 * 1 / (2 * 1 + 1), 1.0]
+    assert scores["macro_f1"] == pytest.approx(sum(f1) / 3)
+    assert scores["loss"] == pytest.approx(-(4 * math.log(0.8) + math.log(0.1)) / 5)
+
+
+def test_macro_f1_leaves_out_classes_without_gold_rows():
+    # Class 2 is predicted once and has no gold row: it costs class 1 its recall, nothing more.
+    gold, predicted = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 2])
+    scores = classification_scores(gold, one_hot(predicted, 4))
+    assert scores["macro_f1"] == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_accuracy_of_always_the_majority():
+    gold = np.array([0] * 9 + [1])
+    scores = classification_scores(gold, one_hot(np.zeros(10, dtype=int), 2))
+    assert scores["accuracy"] == pytest.approx(0.9)
+    assert scores["macro_f1"] == pytest.approx((18 / 19) / 2)
+
+
+def test_a_probability_of_zero_costs_a_finite_loss():
+    scores = classification_scores(np.array([1]), np.array([[1.0, 0.0]]))
+    assert scores["loss"] == pytest.approx(-math.log(1e-12))
+
+
+def test_certainty_of_guesses():
+    guesses = np.array([[1.0, 0.0, 0.0, 0.0], [0.25] * 4, [0.5, 0.5, 0.0, 0.0]])
+    scores = guess_scores(guesses, np.array([-1, -1, -1]), list("abcd"))
+    assert scores == {
+        "confidence": pytest.approx((1 + 0.25 + 0.5) / 3),
+        "entropy": pytest.approx((0 + math.log(4) + math.log(2)) / 3, abs=1e-9),
+    }
+
+
+def test_accuracy_of_guesses_counts_only_rows_with_gold_labels():
+    guesses = one_hot(np.array([0, 1, 1, 2, 0]), 3)
+    gold = np.array([0, 1, 0, -1, -1])
+    scores = guess_scores(guesses, gold, ["sun", "moon", "rain"])
+    assert scores["accuracy"] == pytest.approx(2 / 3)
+    assert scores["accuracy/sun"] == pytest.approx(1 / 2)
+    assert scores["accuracy/moon"] == 1.0
+    assert "accuracy/rain" not in scores  # no gold row of that class
