@@ -159,10 +159,25 @@ has_logdir() {
     return 1
 }
 
+quickstart() {
+    local method
+    cd -- "$root"
+    say "quickstart: BBC News, 3 labelled texts per class, MiniLM; plain training, then MixText"
+    for method in supervised mixtext; do
+        say "mixtext train experiments/quickstart.toml method=$method --run runs/quickstart/$method --resume"
+        "$venv/bin/mixtext" train experiments/quickstart.toml "method=$method" \
+            --run "runs/quickstart/$method" --resume
+    done
+    printf '\n'
+    "$venv/bin/mixtext" table runs/quickstart
+    printf '\nRuns: %s\nTensorBoard: ./run.sh tensorboard\n' "$root/runs/quickstart"
+    printf "Predict: ./run.sh predict runs/quickstart/mixtext 'The bank raised its rates again.'\n"
+}
+
 if ((!$#)); then
     install
-    cd -- "$root"
-    exec "$venv/bin/mixtext" quickstart
+    quickstart
+    exit
 fi
 
 command=$1

@@ -7,19 +7,20 @@ import os
 import re
 import sys
 import typing
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
 from mixtext.errors import InputError
 
-Positional = tyro.conf.Positional
+POSITIONAL = tyro.conf.Positional
 
 
 def train(
-    recipe: Positional[Path],
-    overrides: Positional[tuple[str, ...]] = (),
+    recipe: Annotated[Path, POSITIONAL],
+    overrides: Annotated[tuple[str, ...], POSITIONAL] = (),
     run: Path | None = None,
     resume: bool = False,
     dry_run: bool = False,
@@ -50,6 +51,7 @@ def train(
         print(f"time      about {_minutes(prepared.estimate())} on this machine, now")
         return 0
     result = train_run(loaded, folder=folder, resume=resume)
+    print(f"best  weights of step {result['best_step']} of {result['steps']}")
     for part in ("dev", "test"):
         if result[part]:
             print(
@@ -62,7 +64,7 @@ def train(
 
 
 def evaluate(
-    run: Positional[Path],
+    run: Annotated[Path, POSITIONAL],
     data: str,
     root: Path | None = None,
     part: str = "test",
@@ -97,8 +99,8 @@ def evaluate(
 
 
 def predict(
-    run: Positional[Path],
-    text: Positional[tuple[str, ...]] = (),
+    run: Annotated[Path, POSITIONAL],
+    text: Annotated[tuple[str, ...], POSITIONAL] = (),
     file: Path | None = None,
 ) -> int:
     """Label texts: mixtext predict RUN TEXT …, or --file FILE, or texts on standard input
@@ -124,7 +126,7 @@ def predict(
 
 
 def inspect_data(
-    data: Positional[str],
+    data: Annotated[str, POSITIONAL],
     root: Path | None = None,
     test: str | None = None,
     text: tuple[str, ...] = (),
@@ -169,7 +171,7 @@ def inspect_data(
 
 
 def new_recipe(
-    data: Positional[str],
+    data: Annotated[str, POSITIONAL],
     out: Path | None = None,
     root: Path | None = None,
     test: str | None = None,
@@ -226,7 +228,9 @@ def datasets() -> int:
     from mixtext.data.catalogue import CATALOGUE
 
     for name, entry in CATALOGUE.items():
-        where = f"package {entry.package}" if entry.package else f"--root FOLDER, or hub {entry.hub}"
+        where = (
+            f"package {entry.package}" if entry.package else f"--root FOLDER, or hub {entry.hub}"
+        )
         print(
             f"{name:<14} {len(entry.label_names):>3} classes  text: {' + '.join(entry.text)}  "
             f"({where})"
@@ -247,7 +251,7 @@ def recipe_fields() -> int:
     return 0
 
 
-def table(runs: Positional[tuple[Path, ...]]) -> int:
+def table(runs: Annotated[tuple[Path, ...], POSITIONAL]) -> int:
     """Compare finished runs: mixtext table RUN|FOLDER …
 
     Prints a Markdown table, mean ± standard deviation over seeds, made from result.json files.
@@ -261,7 +265,7 @@ def table(runs: Positional[tuple[Path, ...]]) -> int:
     return 0
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., int]] = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,

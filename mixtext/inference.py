@@ -57,13 +57,9 @@ class Predictor:
             special_tokens=settings.special_tokens,
         )
         pad_to = settings.max_length if settings.pad_to_max else 0
-        return probabilities(
-            self.model, tokens, np.arange(len(texts)), batch=batch, pad_to=pad_to
-        )
+        return probabilities(self.model, tokens, np.arange(len(texts)), batch=batch, pad_to=pad_to)
 
-    def predict(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None
-    ) -> list[Prediction]:
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Prediction]:
         """Label and probabilities of each text, in order."""
         return [
             Prediction(
@@ -88,7 +84,7 @@ def export(
     holds the label names and how texts are tokenised and pooled.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    model.encoder.model.save_pretrained(folder)
+    model.encoder.save(folder)
     tokenizer.save_pretrained(folder)
     save_tensors(model.head.state_dict(), folder / "head.safetensors")
     write_json(folder / "mixtext.json", {"label_names": label_names, "model": asdict(settings)})

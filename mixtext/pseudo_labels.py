@@ -32,7 +32,7 @@ def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
 
 
 def align(probabilities: Tensor, running_mean: Tensor, prior: Tensor) -> Tensor:
-    """Distribution alignment (ReMixMatch, arXiv 1911.09785): p · prior / running mean, renormalised.
+    """Distribution alignment, p · prior / running mean, renormalised (arXiv 1911.09785).
 
     Args:
         probabilities: (B, C) guesses.

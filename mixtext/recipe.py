@@ -17,7 +17,6 @@ import dataclasses
 import difflib
 import json
 import tomllib
-import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -131,7 +130,7 @@ def make_recipe(
                 chosen = settings
     if method not in values:
         chosen = METHODS[method]()
-    tables = {
+    tables: dict[str, Any] = {
         name: _table(_class(f), values[name], name, where)
         for name, f in TABLES.items()
         if name in values
@@ -193,21 +192,17 @@ def _table(cls: type[T], values: Any, table: str, where: str) -> T:
                 f"{where}: [{table}] has the unknown key {key!r}{_near(key, known)}; it knows "
                 f"{', '.join(known) or 'no settings'}."
             )
-    return cls(
-        **{k: _coerce(v, hints[k], f"{where}: {table}.{k}") for k, v in values.items()}
-    )
+    return cls(**{k: _coerce(v, hints[k], f"{where}: {table}.{k}") for k, v in values.items()})
 
 
 def _coerce(value: Any, hint: Any, where: str) -> Any:
-    """Checks a TOML value against a type: str, int, float, bool, Literal, tuple[X, ...], X | None."""
+    """Checks a TOML value against a type: str, int, float, bool, Literal or tuple[X, ...]."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         if value in args:
             return value
         choices = ", ".join(map(repr, args))
         raise InputError(f"{where} is {value!r}: it must be one of {choices}.")
-    if origin in (typing.Union, types.UnionType):
-        return _coerce(value, next(a for a in args if a is not type(None)), where)
     if origin is tuple:
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(_coerce(item, args[0], where) for item in items)

@@ -1,13 +1,13 @@
 """A run: recipe in, run folder out.
 
-    runs/<name>/
-      recipe.toml        the recipe with every field written out
-      environment.json   versions, checksums of the data, sizes of the split
-      metrics.jsonl      every number, one line an interval: the truth
-      tensorboard/       the same for the eye
-      checkpoints/       the last state and the best weights
-      result.json        what came out
-      model/             the model, an ordinary Hugging Face folder with a head beside it
+runs/<name>/
+  recipe.toml        the recipe with every field written out
+  environment.json   versions, checksums of the data, sizes of the split
+  metrics.jsonl      every number, one line an interval: the truth
+  tensorboard/       the same for the eye
+  checkpoints/       the last state and the best weights
+  result.json        what came out
+  model/             the model, an ordinary Hugging Face folder with a head beside it
 """
 
 import hashlib
@@ -86,6 +86,9 @@ def load_corpora(settings: DataSettings) -> tuple[Corpus, Corpus | None, list[st
         settings.corpus, root=settings.root or None, test=settings.test or None, **options
     )
     notes = []
+    replaced = train.replacements + (test.replacements if test is not None else 0)
+    if replaced:
+        notes.append(f"{replaced} characters were not valid UTF-8 and were replaced")
     if settings.drop_duplicates:
         train, dropped = drop_duplicates(train)
         notes.append(f"{dropped} duplicate texts left out of {train.name}")
@@ -101,15 +104,10 @@ def load_corpora(settings: DataSettings) -> tuple[Corpus, Corpus | None, list[st
                 f"{len({t for _, t in leaks})} test texts are also in the training part, the "
                 f"first as row {train.ids[leaks[0][0]]!r}"
             )
-    replaced = train.replacements + (test.replacements if test is not None else 0)
-    if replaced:
-        notes.append(f"{replaced} characters were not valid UTF-8 and were replaced")
     return train, test, notes
 
 
-def prepare_data(
-    recipe: Recipe, train: Corpus | None = None, test: Corpus | None = None
-) -> Data:
+def prepare_data(recipe: Recipe, train: Corpus | None = None, test: Corpus | None = None) -> Data:
     """Loads the recipe's corpus, or takes the given one, and splits it."""
     settings = recipe.data
     notes: list[str] = []

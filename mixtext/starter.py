@@ -32,7 +32,7 @@ source = "word_dropout"   # or "file" with file = "views.jsonl": back-translatio
 
 [model]
 encoder = "minilm"        # a folder or a Hugging Face name; 12 layers mix at [7, 9, 12]
-max_length = {length}          # tokens; the median text has about {median}, one in ten more than {long}
+max_length = {length}          # tokens; median text {median}, one in ten over {long}
 
 [training]
 steps = {steps}

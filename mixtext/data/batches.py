@@ -19,7 +19,7 @@ class Tokens:
     Attributes:
         ids: token ids, int32, shape (total,).
         words: number of the word that a token is part of, int32, −1 for special tokens.
-        types: token types (0 first text, 1 second text), int8, or None where the tokenizer has none.
+        types: token types (0 first text, 1 second), int8; None where the tokenizer has none.
         offsets: row i is `[offsets[i]:offsets[i + 1]]`, int64, shape (N + 1,).
         pad_id: what shorter rows are filled with.
     """
@@ -38,7 +38,7 @@ class Tokens:
         """Tokens in each row, (N,)."""
         return np.diff(self.offsets)
 
-    def row(self, i: int) -> Row:
+    def row(self, i: int | np.integer) -> Row:
         """Row i."""
         part = slice(self.offsets[i], self.offsets[i + 1])
         types = None if self.types is None else self.types[part]

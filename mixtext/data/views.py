@@ -29,9 +29,12 @@ class Row:
 
 
 class ViewSource(Protocol):
-    """Gives the views of unlabelled rows: `copies` a row."""
+    """Gives the views of unlabelled rows."""
 
-    copies: int
+    @property
+    def copies(self) -> int:
+        """Views of each text, K."""
+        ...
 
     def view(self, i: int, original: Row, copy: int, generator: np.random.Generator) -> Row:
         """View number `copy` of corpus row i, whose own tokens are `original`."""
@@ -70,7 +73,7 @@ class StoredViews:
     place: dict[int, int]
 
     @property
-    def copies(self) -> int:  # type: ignore[override]
+    def copies(self) -> int:
         """Views of each text."""
         return len(self.tables)
 

@@ -104,8 +104,8 @@ def check_layers(method: str, layers: tuple[int, ...], encoder_layers: int) -> N
     for layer in layers:
         if not 0 <= layer <= encoder_layers:
             raise InputError(
-                f"{method}.layers names layer {layer}, but the encoder has layers 0 (embeddings) to "
-                f"{encoder_layers}: choose among those."
+                f"{method}.layers names layer {layer}, but the encoder has layers 0 (embeddings) "
+                f"to {encoder_layers}: choose among those."
             )
 
 

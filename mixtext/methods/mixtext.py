@@ -34,6 +34,7 @@ ALIGN_DECAY = 0.9  # of the running mean of guesses; over about ten steps
 class Memory(nn.Module):
     """What MixText remembers between steps: the teacher and the running mean of its guesses."""
 
+    teacher: TextClassifier | None
     guess_mean: Tensor
 
     def __init__(self, teacher: TextClassifier | None, classes: int, device: torch.device):
@@ -186,7 +187,9 @@ class MixText(Method):
         return mix, int(generator.choice(self.layers))
 
     @torch.no_grad()
-    def guess(self, model: TextClassifier, batch: Batch) -> tuple[Tensor, dict[str, Tensor | float]]:
+    def guess(
+        self, model: TextClassifier, batch: Batch
+    ) -> tuple[Tensor, dict[str, Tensor | float]]:
         """Pseudo-labels (Bu, C) from the originals and the views, averaged and sharpened."""
         B, Bu, K = len(batch.labels), batch.unlabelled, batch.views
         weights = [*(self.view_weights or [1.0] * K), self.original_weight]
@@ -194,8 +197,8 @@ class MixText(Method):
         index = torch.cat([torch.arange(B + k * Bu, B + (k + 1) * Bu) for k in used])
         rows = take(batch.rows, index)
 
-        memory = model.memory
-        guesser = memory.teacher if memory is not None and memory.teacher is not None else model
+        memory = memory_of(model)
+        guesser = self.evaluated(model)
         training = guesser.training
         guesser.train(self.guess_dropout)
         logits = guesser(rows.ids, rows.mask, types=rows.types)  # (len(used)·Bu, C)
@@ -217,18 +220,24 @@ class MixText(Method):
     @torch.no_grad()
     def after_step(self, model: TextClassifier, progress: Progress) -> None:
         """Moves the teacher towards the model; faster in the first steps, when both change much."""
-        if model.memory is None or model.memory.teacher is None:
+        memory = memory_of(model)
+        if memory is None or memory.teacher is None:
             return
         decay = min(self.teacher, (1 + progress.step) / (10 + progress.step))
-        teacher = dict(model.memory.teacher.named_parameters())
+        teacher = dict(memory.teacher.named_parameters())
         for name, weight in model.named_parameters():
             if name in teacher:
                 teacher[name].lerp_(weight, 1 - decay)
 
     def evaluated(self, model: TextClassifier) -> TextClassifier:
         """The teacher where there is one."""
-        teacher = None if model.memory is None else model.memory.teacher
-        return model if teacher is None else teacher
+        memory = memory_of(model)
+        return model if memory is None or memory.teacher is None else memory.teacher
+
+
+def memory_of(model: TextClassifier) -> Memory | None:
+    """What MixText attached to a model."""
+    return model.memory if isinstance(model.memory, Memory) else None
 
 
 def take(rows: Padded, index: Tensor) -> Padded:

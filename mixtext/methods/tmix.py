@@ -50,7 +50,7 @@ class TMix(Method):
         generator: np.random.Generator,
         draw: tuple[Mix, int] | None = None,
     ) -> Outcome:
-        """Soft cross-entropy of the mixed rows. `draw` (mix, layer) can be given instead of drawn."""
+        """Soft cross-entropy of the mixed rows; `draw` is (mix, layer) where not to be drawn."""
         rows, labels = batch.rows, batch.labels
         if draw is None:
             mix = draw_mix(len(labels), self.alpha, self.keep_main, generator, self.per_row)

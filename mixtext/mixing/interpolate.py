@@ -89,5 +89,5 @@ def blend(a: Tensor, b: Tensor, lam: Tensor) -> Tensor:
 
 
 def interpolate(x: Tensor, mix: Mix) -> Tensor:
-    """Mixes each row of `x`, shape `(B, ...)`, with its partner: mixup, eq. 1 (arXiv 1710.09412)."""
+    """Mixes each row of `x` (B, ...) with its partner: mixup, equation 1 (arXiv 1710.09412)."""
     return blend(x, x[mix.partner], mix.lam)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from mixtext.errors import InputError
 from mixtext.mixing.interpolate import Mix
 from mixtext.models.encoder import BRANCHES, MixableEncoder
-from mixtext.models.heads import POOLS
+from mixtext.models.heads import POOLS, MlpHead
 
 
 class TextClassifier(nn.Module):
@@ -32,7 +32,7 @@ class TextClassifier(nn.Module):
     def __init__(
         self,
         encoder: MixableEncoder,
-        head: nn.Module,
+        head: MlpHead,
         pool: str = "mean",
         use_mask: bool = True,
         branches: str = "shared",

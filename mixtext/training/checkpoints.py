@@ -91,8 +91,8 @@ class Checkpoints:
         target.mkdir()
         save_tensors(model.state_dict(), target / "weights.safetensors")
         moments = {
-            f"{i}.{key}": value
-            for i, entry in optimiser.state_dict()["state"].items()
+            f"{number}.{key}": value
+            for number, entry in optimiser.state_dict()["state"].items()
             for key, value in entry.items()
         }
         save_tensors(moments, target / "optimiser.safetensors")
@@ -132,8 +132,8 @@ class Checkpoints:
         fresh = optimiser.state_dict()
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in load_file(source / "optimiser.safetensors").items():
-            i, key = name.split(".", 1)
-            moments.setdefault(int(i), {})[key] = value
+            number, key = name.split(".", 1)
+            moments.setdefault(int(number), {})[key] = value
         optimiser.load_state_dict({"state": moments, "param_groups": fresh["param_groups"]})
         generators = load_file(source / "generators.safetensors")
         torch.set_rng_state(generators["cpu"])
