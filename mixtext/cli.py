@@ -153,7 +153,7 @@ def inspect_data(
     """
     from mixtext.data.inspection import describe, inspect
     from mixtext.data.settings import DataSettings
-    from mixtext.models.encoder import load_tokenizer
+    from mixtext.models.pretrained import load_tokenizer
     from mixtext.run import load_corpora
 
     settings = DataSettings(

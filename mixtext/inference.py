@@ -13,8 +13,8 @@ from mixtext.data.batches import tokenise
 from mixtext.errors import InputError
 from mixtext.models.build import ModelSettings
 from mixtext.models.classifier import TextClassifier
-from mixtext.models.encoder import load_encoder
 from mixtext.models.heads import MlpHead
+from mixtext.models.pretrained import load_encoder, save_encoder
 from mixtext.training.checkpoints import save_tensors, write_json
 from mixtext.training.scoring import probabilities
 from mixtext.training.settings import choose_device
@@ -84,8 +84,7 @@ def export(
     holds the label names and how texts are tokenised and pooled.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    model.encoder.save(folder)
-    tokenizer.save_pretrained(folder)
+    save_encoder(model.encoder, tokenizer, folder)
     save_tensors(model.head.state_dict(), folder / "head.safetensors")
     write_json(folder / "mixtext.json", {"label_names": label_names, "model": asdict(settings)})
 

@@ -7,8 +7,8 @@ import torch
 
 from mixtext.errors import InputError
 from mixtext.models.classifier import TextClassifier
-from mixtext.models.encoder import load_encoder
 from mixtext.models.heads import MlpHead
+from mixtext.models.pretrained import load_encoder
 
 
 @dataclass(frozen=True)

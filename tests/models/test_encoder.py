@@ -14,7 +14,8 @@ from torch.utils.checkpoint import checkpoint
 
 from mixtext.errors import InputError
 from mixtext.mixing.interpolate import Mix
-from mixtext.models.encoder import MixableEncoder, _MixHooks, load_encoder
+from mixtext.models.encoder import MixableEncoder, _MixHooks
+from mixtext.models.pretrained import load_encoder
 
 VOCAB, T, L = 60, 9, 3
 COMMON = {
