@@ -265,6 +265,22 @@ def table(runs: Annotated[tuple[Path, ...], POSITIONAL]) -> int:
     return 0
 
 
+def plot(runs: Annotated[tuple[Path, ...], POSITIONAL], out: Path = Path("runs.png")) -> int:
+    """Draw runs side by side: mixtext plot RUN … [--out FILE.png]
+
+    Training loss, dev accuracy and pseudo-labels over the steps, from metrics.jsonl.
+
+    Args:
+        runs: run folders.
+        out: the picture; its ending gives the format.
+    """
+    from mixtext.report.plots import plot_runs
+
+    plot_runs(runs, out)
+    print(f"wrote {out}")
+    return 0
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
     "train": train,
     "evaluate": evaluate,
@@ -272,6 +288,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "inspect-data": inspect_data,
     "new-recipe": new_recipe,
     "table": table,
+    "plot": plot,
     "methods": methods,
     "datasets": datasets,
     "recipe-fields": recipe_fields,

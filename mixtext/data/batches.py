@@ -71,17 +71,24 @@ def tokenise(
             token counts as a word.
         texts: N texts.
         pairs: N second texts, or None.
-        max_length: tokens, specials included, ≥ 1.
+        max_length: tokens, specials included; more than there are specials.
         special_tokens: add the tokenizer's own ([CLS], [SEP], …). The official MixText code
             leaves them out.
 
     Raises:
-        InputError: the tokenizer has neither padding nor end token.
+        InputError: the tokenizer has neither padding nor end token, or `max_length` leaves no room
+            for text beside the special tokens.
     """
     ids: list[np.ndarray] = []
     words: list[np.ndarray] = []
     types: list[np.ndarray] = []
     filler = pad_id(tokenizer)
+    added = tokenizer.num_special_tokens_to_add(pairs is not None) if special_tokens else 0
+    if max_length <= added:  # the tokenizer would not truncate at all
+        raise InputError(
+            f"model.max_length is {max_length}, but the encoder's tokenizer adds {added} special "
+            "tokens to every row: raise it, so that some of the text is left."
+        )
     unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else filler
     for start in range(0, len(texts), 1000):
         part = slice(start, start + 1000)

@@ -107,7 +107,7 @@ def read_views(path: str | Path, corpus: Corpus, rows: np.ndarray) -> dict[str, 
         raise InputError(f"views file {path} does not exist: check `views.file`.")
     position = {id_: i for i, id_ in enumerate(corpus.ids)}
     found: dict[str, dict[int, str]] = {}
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:  # bytes: a line that is not UTF-8 is reported by its number
         for number, line in enumerate(lines, 1):
             where = f"views file {path}, line {number}"
             if not line.strip():
@@ -116,10 +116,13 @@ def read_views(path: str | Path, corpus: Corpus, rows: np.ndarray) -> dict[str, 
                 entry = json.loads(line)
                 id_ = str(entry["id"])
                 texts = entry["views"] if "views" in entry else [entry["text"]]
+                if not (isinstance(texts, list) and all(isinstance(t, str) for t in texts)):
+                    raise TypeError
             except (ValueError, KeyError, TypeError):
+                shown = line.decode("utf-8", errors="replace").strip()[:60]
                 raise InputError(
-                    f'{where}: expected JSON with "id" and "text" (or "views"), '
-                    f"found {line.strip()[:60]!r}."
+                    f'{where}: expected JSON in UTF-8 with "id" and "text" (or a list "views"), '
+                    f"found {shown!r}."
                 ) from None
             if id_ not in position:
                 raise InputError(
