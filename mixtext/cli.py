@@ -298,6 +298,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0, 2 for bad input, 3 for a lost training."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    arguments = _overrides_first(sys.argv[1:] if arguments is None else arguments)
     try:
         return int(
             tyro.extras.subcommand_cli_from_dict(
@@ -322,6 +323,16 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"mixtext: {error}", file=sys.stderr)
         return 3
+
+
+def _overrides_first(arguments: list[str]) -> list[str]:
+    """Moves `table.field=value` behind the recipe, so that it may stand after options too."""
+    if arguments[:1] != ["train"]:
+        return arguments
+    overrides = [a for a in arguments if re.match(r"[a-z_]+(\.\w+)?=", a)]
+    rest = [a for a in arguments if a not in overrides]
+    recipe = next((i for i, a in enumerate(rest) if a.endswith(".toml")), len(rest) - 1)
+    return [*rest[: recipe + 1], *overrides, *rest[recipe + 1 :]]
 
 
 def _read_texts(file: Path | None) -> list[str]:

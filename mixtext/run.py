@@ -25,6 +25,7 @@ import torch
 from mixtext.data.batches import Feed, Tokens, tokenise
 from mixtext.data.catalogue import load_any
 from mixtext.data.corpus import Corpus, align_labels
+from mixtext.data.readers import read_corpus
 from mixtext.data.settings import DataSettings
 from mixtext.data.splits import (
     OFFICIAL_POOL,
@@ -96,6 +97,9 @@ def load_corpora(settings: DataSettings) -> tuple[Corpus, Corpus | None, list[st
         # One fixed test part for all split seeds: only what is learned from may vary.
         rest, held = hold_out(train.labels, settings.test_per_class, 0, train.label_names)
         train, test = train.select(rest), train.select(held)
+    if settings.unlabelled:
+        options |= {"label": None, "name": "unlabelled"}
+        train = train.extended(read_corpus(settings.unlabelled, **options))
     if test is not None:
         test = align_labels(train, test)
         leaks = duplicates(train.texts, test.texts)

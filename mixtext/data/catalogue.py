@@ -202,8 +202,9 @@ def load_any(
     """Loads train and test by catalogue name or path.
 
     Args:
-        corpus: a key of `CATALOGUE`; or a file; or a folder, either with a train and perhaps a
-            test file or folder in it (`train.csv`, `test.csv`) or with one folder a class.
+        corpus: a key of `CATALOGUE`; or `hub:owner/name`, read from the hub; or a file; or a
+            folder, either with a train and perhaps a test file or folder in it (`train.csv`,
+            `test.csv`) or with one folder a class.
         root: for a catalogue name, as in `load`.
         test: for a path, the file or folder of the test part.
         options: for a path, those of `read_corpus`; for a name, those of `load`.
@@ -228,6 +229,10 @@ def load_any(
         held = load(str(corpus), root, "test", **options)
         check_same_labels(train, held)
         return train, held
+    if str(corpus).startswith("hub:"):
+        name = str(corpus).removeprefix("hub:")
+        train = read_hub(name, "train", name=name, **options)
+        return train, align_labels(train, read_hub(name, "test", name=name, **options))
     path = Path(corpus)
     if not path.exists():
         raise InputError(

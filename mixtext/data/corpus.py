@@ -79,6 +79,25 @@ class Corpus:
         digest.update(np.ascontiguousarray(self.labels, dtype="<i8").tobytes())
         return digest.hexdigest()
 
+    def extended(self, other: "Corpus") -> "Corpus":
+        """This corpus and the texts of another behind it, whose labels are taken away.
+
+        Raises:
+            InputError: one holds pairs and the other single texts; an id that both have.
+        """
+        if (self.pairs is None) != (other.pairs is None):
+            raise InputError(f"{other.source or other.name}: pairs and single texts do not mix.")
+        ids = [*self.ids, *(f"{other.name}/{x}" for x in other.ids)]
+        _check_unique(ids, f"corpus '{self.name}' with '{other.name}'")
+        return replace(
+            self,
+            texts=[*self.texts, *other.texts],
+            labels=np.concatenate([self.labels, np.full(len(other), MISSING, dtype=np.int64)]),
+            ids=ids,
+            pairs=None if other.pairs is None else [*(self.pairs or ()), *other.pairs],
+            replacements=self.replacements + other.replacements,
+        )
+
     @classmethod
     def from_lists(
         cls,

@@ -12,9 +12,12 @@ class DataSettings:
 
     Attributes:
         corpus: a name from the catalogue (`mixtext datasets`), or the path of a CSV, TSV, JSONL or
-            Parquet file, or of a folder with one subfolder of text files a class.
+            Parquet file, or of a folder with one subfolder of text files a class, or
+            `hub:owner/name` for a data set of the Hugging Face hub with train and test.
         root: folder that holds a catalogue corpus; empty: its package, or the Hugging Face hub.
         test: path of the test file, for a corpus given by path; empty: see `test_per_class`.
+        unlabelled: path of a file with further texts, without labels, for the pool; its columns
+            are called as in the corpus. Needs `pool = "natural"`.
         text: columns that make the text, joined by a space; empty: the catalogue's choice, or
             `text`.
         label: column of the label; empty: the catalogue's choice, or `label`.
@@ -24,7 +27,7 @@ class DataSettings:
             replaces it; empty: the catalogue's choice, or `strict`.
         skip_empty: leave out rows whose text is empty, instead of refusing the file.
         drop_duplicates: of texts that occur more than once keep the first, before splitting.
-        labels_per_class: labelled rows of each class, ≥ 1.
+        labels_per_class: labelled rows of each class; 0: all that are not dev or test.
         unlabelled_per_class: unlabelled rows of each class; 0: all that are left.
         dev_per_class: rows of each class that are set aside to select weights on; 0: none.
         test_per_class: rows of each class that are set aside as test where there is no test part.
@@ -37,6 +40,7 @@ class DataSettings:
     corpus: str = "bbc_news"
     root: str = ""
     test: str = ""
+    unlabelled: str = ""
     text: tuple[str, ...] = ()
     label: str = ""
     id: str = ""
@@ -54,11 +58,25 @@ class DataSettings:
 
     def check(self) -> None:
         """Refuses values out of range."""
-        for field in ("unlabelled_per_class", "dev_per_class", "test_per_class", "split_seed"):
+        for field in (
+            "labels_per_class",
+            "unlabelled_per_class",
+            "dev_per_class",
+            "test_per_class",
+            "split_seed",
+        ):
             if getattr(self, field) < 0:
                 raise InputError(f"data.{field} is {getattr(self, field)}: it must be ≥ 0.")
-        if self.labels_per_class < 1:
-            raise InputError(f"data.labels_per_class is {self.labels_per_class}: it must be ≥ 1.")
+        if self.unlabelled and self.pool != "natural":
+            raise InputError(
+                f"data.unlabelled is {self.unlabelled!r} and data.pool is {self.pool!r}: texts "
+                "whose classes are not known cannot be balanced; set pool to 'natural'."
+            )
+        if self.split == "official" and self.labels_per_class == 0:
+            raise InputError(
+                "data.split is 'official' and data.labels_per_class is 0: give the official split "
+                "a number of labels."
+            )
         if self.test and self.test_per_class:
             raise InputError(
                 f"data.test is {self.test!r} and data.test_per_class is {self.test_per_class}: "

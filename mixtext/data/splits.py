@@ -63,7 +63,8 @@ def split(
 
     Args:
         labels: classes of the corpus, -1 = missing, shape `(N,)`.
-        labels_per_class: labelled rows a class, ≥ 1.
+        labels_per_class: labelled rows a class; 0: all but dev, however many a class has, which
+            leaves only rows without a label to the pool.
         dev_per_class: dev rows a class, ≥ 0.
         unlabelled_per_class: pool rows a class, ≥ 0; None: as many as there are.
         pool: "balanced" or "natural".
@@ -79,7 +80,7 @@ def split(
     if pool not in ("balanced", "natural"):
         raise InputError(f"pool is '{pool}': choose 'balanced' or 'natural'.")
     for field, value, least in (
-        ("labels_per_class", labels_per_class, 1),
+        ("labels_per_class", labels_per_class, 0),
         ("dev_per_class", dev_per_class, 0),
         ("unlabelled_per_class", 0 if unlabelled_per_class is None else unlabelled_per_class, 0),
     ):
@@ -90,17 +91,23 @@ def split(
     # Every draw comes before any number is looked at, so that budgets share them.
     shuffled = [generator.permutation(np.flatnonzero(labels == c)) for c in range(len(names))]
     everyone = generator.permutation(len(labels))
-    first = dev_per_class + labels_per_class
+    everything = labels_per_class == 0
+    first = dev_per_class + (labels_per_class or 1)
     for name, rows in zip(names, shuffled, strict=True):
         if len(rows) < first:
             raise InputError(
                 f"class '{name}' has {len(rows)} labelled rows, too few for labels_per_class "
-                f"{labels_per_class} and dev_per_class {dev_per_class}: lower one of them."
+                f"{labels_per_class or '0 (all, at least 1)'} and dev_per_class "
+                f"{dev_per_class}: lower one of them."
             )
     dev = _by_turns([rows[:dev_per_class] for rows in shuffled])
-    labelled = _by_turns([rows[dev_per_class:first] for rows in shuffled])
-    # Backwards: a larger budget takes rows from the front, so the pool is hit last.
-    rest = [rows[first:][::-1] for rows in shuffled]
+    if everything:
+        labelled = np.concatenate([rows[dev_per_class:] for rows in shuffled])
+        rest = [rows[:0] for rows in shuffled]
+    else:
+        labelled = _by_turns([rows[dev_per_class:first] for rows in shuffled])
+        # Backwards: a larger budget takes rows from the front, so the pool is hit last.
+        rest = [rows[first:][::-1] for rows in shuffled]
     free = everyone[~np.isin(everyone, np.concatenate([dev, labelled]))]
     if pool == "natural":
         unlabelled = _first(free, unlabelled_per_class, len(names), "pool 'natural'")

@@ -103,18 +103,13 @@ class MixText(Method):
         """Refuses settings out of range, or that do not fit the encoder or the views."""
         check_alpha(self.name, self.alpha)
         check_layers(self.name, self.layers, encoder_layers)
-        for field, low, high in (
-            ("original_weight", 0, None),
-            ("unlabelled_weight", 0, None),
-            ("margin_weight", 0, None),
-            ("ramp", 0, 1),
-            ("temperature", 0, 1),
-        ):
-            value = getattr(self, field)
-            if value < low or (high is not None and value > high):
-                raise InputError(f"mixtext.{field} is {value}: it must be in [{low}, {high}].")
-        if self.temperature == 0:
-            raise InputError("mixtext.temperature is 0: it must be in (0, 1].")
+        for field in ("original_weight", "unlabelled_weight", "margin_weight"):
+            if not getattr(self, field) >= 0:
+                raise InputError(f"mixtext.{field} is {getattr(self, field)}: it must be ≥ 0.")
+        if not 0 <= self.ramp <= 1:
+            raise InputError(f"mixtext.ramp is {self.ramp}: it must be in [0, 1].")
+        if not 0 < self.temperature <= 1:
+            raise InputError(f"mixtext.temperature is {self.temperature}: it must be in (0, 1].")
         if not 0 <= self.teacher < 1:
             raise InputError(f"mixtext.teacher is {self.teacher}: a decay must be in [0, 1).")
         if views is not None and self.view_weights and len(self.view_weights) != views:

@@ -134,3 +134,17 @@ def test_align_renumbers_a_test_part_that_lacks_a_class():
     check_same_labels(train, aligned)
     with pytest.raises(InputError, match="'w' that train lacks"):
         align_labels(train, Corpus.from_lists(["d"], ["w"]))
+
+
+def test_extending_takes_the_labels_away_and_keeps_ids_apart():
+    corpus = Corpus.from_lists(["a", "b"], ["x", "y"], name="mine")
+    more = Corpus.from_lists(["c", "d"], ["x", "z"], name="unlabelled")
+    both = corpus.extended(more)
+    assert both.texts == ["a", "b", "c", "d"]
+    assert both.labels.tolist() == [0, 1, -1, -1]
+    assert both.label_names == ["x", "y"]
+    assert both.ids == ["0", "1", "unlabelled/0", "unlabelled/1"]
+    with pytest.raises(InputError, match="'unlabelled/0'"):
+        both.extended(more)
+    with pytest.raises(InputError, match="pairs and single texts"):
+        corpus.extended(Corpus.from_lists(["c"], pairs=["d"], name="pairs"))

@@ -102,6 +102,14 @@ def test_rows_without_label_are_pool_and_nothing_else():
     assert len(cut.unlabelled) == 14 and (labels[cut.unlabelled] == -1).all()
 
 
+def test_all_labels_leave_the_unlabelled_rows_to_the_pool():
+    labels = np.array([0] * 20 + [1] * 8 + [-1] * 5)
+    cut = split(labels, 0, 2, pool="natural")
+    assert sorted(np.concatenate([cut.labelled, cut.dev]).tolist()) == list(range(28))
+    assert np.bincount(labels[cut.labelled]).tolist() == [18, 6]
+    assert sorted(cut.unlabelled.tolist()) == list(range(28, 33))
+
+
 LABELS = np.array([0] * 20 + [1] * 8)
 
 
@@ -111,7 +119,8 @@ LABELS = np.array([0] * 20 + [1] * 8)
         ((LABELS, 5, 4), ["class 'spam' has 8", "labels_per_class 5", "dev_per_class 4"]),
         ((LABELS, 5, 1, 3), ["class 'spam' has 2 rows left", "unlabelled_per_class 3", "natural"]),
         ((LABELS, 5, 1, 9, "natural"), ["16 rows are left", "asks for 18"]),
-        ((LABELS, 0), ["labels_per_class is 0"]),
+        ((LABELS, -1), ["labels_per_class is -1"]),
+        ((LABELS, 0, 8), ["class 'spam' has 8", "0 (all, at least 1)", "dev_per_class 8"]),
         ((LABELS, 1, -1), ["dev_per_class is -1"]),
         ((LABELS, 1, 1, -1), ["unlabelled_per_class is -1"]),
         ((LABELS, 1, 1, 1, "real"), ["pool is 'real'", "'balanced' or 'natural'"]),
