@@ -13,6 +13,7 @@ runs/<name>/
 import hashlib
 import json
 import platform
+import sys
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -68,8 +69,13 @@ class Data:
     notes: list[str]
 
 
-def load_corpora(settings: DataSettings) -> tuple[Corpus, Corpus | None, list[str]]:
-    """Reads train and test as the settings say; the third part is notes on what was found."""
+def load_corpora(
+    settings: DataSettings, train: Corpus | None = None, test: Corpus | None = None
+) -> tuple[Corpus, Corpus | None, list[str]]:
+    """Reads train and test as the settings say, or takes the given ones, and makes them ready.
+
+    The third part of what is returned is notes on what was found.
+    """
     options: dict[str, Any] = {}
     if settings.text:
         options["text"] = settings.text
@@ -83,9 +89,10 @@ def load_corpora(settings: DataSettings) -> tuple[Corpus, Corpus | None, list[st
         options["header"] = False
     if settings.skip_empty:
         options["skip_empty"] = True
-    train, test = load_any(
-        settings.corpus, root=settings.root or None, test=settings.test or None, **options
-    )
+    if train is None:
+        train, test = load_any(
+            settings.corpus, root=settings.root or None, test=settings.test or None, **options
+        )
     notes = []
     replaced = train.replacements + (test.replacements if test is not None else 0)
     if replaced:
@@ -114,9 +121,9 @@ def load_corpora(settings: DataSettings) -> tuple[Corpus, Corpus | None, list[st
 def prepare_data(recipe: Recipe, train: Corpus | None = None, test: Corpus | None = None) -> Data:
     """Loads the recipe's corpus, or takes the given one, and splits it."""
     settings = recipe.data
-    notes: list[str] = []
-    if train is None:
-        train, test, notes = load_corpora(settings)
+    if train is None and test is not None:
+        raise InputError("test is given without corpus: give both, or let recipe.data name both.")
+    train, test, notes = load_corpora(settings, train, test)
     if train.classes < 2:
         raise InputError(
             f"{train.source or train.name or 'the corpus'} has only one class "
@@ -380,6 +387,8 @@ def train(
     check_data(folder, run)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "recipe.toml", dump_recipe(recipe))
+    if not quiet:
+        print(run.describe(), file=sys.stderr)
     return run.fit(folder, quiet)
 
 

@@ -63,7 +63,7 @@ class Method:
 
     name: ClassVar[str]
     paper: ClassVar[str]
-    tasks: ClassVar[tuple[str, ...]] = ("single", "pair")
+    tasks: ClassVar[tuple[str, ...]] = ("single",)
     mixes: ClassVar[str] = "nothing"
     unlabelled: ClassVar[bool] = False
 

@@ -149,10 +149,10 @@ def choose_device(name: str) -> torch.device:
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """The autocast context of a precision setting."""
-    fast = (
-        torch.cuda.is_bf16_supported(including_emulation=False)
-        if device.type == "cuda"
-        else device.type == "cpu" and torch.cpu._is_amx_tile_supported()
-    )
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
+        fast = device.type == "cpu" and amx is not None and amx()
     enabled = precision == "bfloat16" or (precision == "auto" and fast)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
