@@ -51,7 +51,8 @@ def train(
         print(f"time      about {_minutes(prepared.estimate())} on this machine, now")
         return 0
     result = train_run(loaded, folder=folder, resume=resume)
-    print(f"best  weights of step {result['best_step']} of {result['steps']}")
+    chosen = result["best_step"] if result["dev"] else result["steps"]
+    print(f"best  weights of step {chosen} of {result['steps']}")
     for part in ("dev", "test"):
         if result[part]:
             print(
@@ -296,7 +297,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line; returns the exit code: 0, 2 for bad input, 3 for a lost training."""
+    """Runs the command line; returns the exit code: 0; 2 for bad input; 3 for a lost training."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     arguments = _overrides_first(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -318,7 +319,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `mixtext … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:  # a full disk, a folder that may not be written to
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"mixtext: {error.strerror or error}{where}", file=sys.stderr)
+        return 1
     except Exception as error:
+        # By name: importing the loop takes seconds, which `mixtext --help` should not cost.
         if type(error).__name__ != "Diverged":
             raise
         print(f"mixtext: {error}", file=sys.stderr)
