@@ -79,34 +79,42 @@ class Trainer:
         """Training step number `step` (from 0): batches, gradients, update. Returns the loss.
 
         Raises:
-            Diverged: the loss is not finite; weights are as they were before the step.
+            Diverged: loss or gradient is not finite; weights are as they were before the step.
         """
         settings = self.settings
         set_rates(self.optimiser, settings, step, self.plan.total)
         progress = Progress(step, self.plan.total, step / self.plan.epoch)
         total = 0.0
+        row_ids: list[str] = []
         for part in range(settings.accumulate):
             batch = self.feed.batch(step * settings.accumulate + part, self.generator)
             batch = batch.to(self.device)
             with autocast(settings.precision, self.device):
                 outcome = self.method.loss(self.model, batch, progress, self.generator)
             loss = outcome.loss.item()
-            if not math.isfinite(loss):
-                self.optimiser.zero_grad()
-                raise Diverged(
-                    f"the loss is {loss} at step {step + 1}, on the rows "
-                    f"{', '.join(batch.row_ids)}: lower the learning rates or look at these texts."
-                )
+            self._check_finite("loss", loss, step, batch.row_ids)
+            row_ids += batch.row_ids
             (outcome.loss / settings.accumulate).backward()
             collect(outcome, batch)
             total += loss / settings.accumulate
+        weights = [p for group in self.optimiser.param_groups for p in group["params"]]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
+        # A finite loss can have a gradient that is not; one such step would spoil the weights.
+        self._check_finite("gradient's norm", norm.item(), step, row_ids)
         if settings.clip:
-            weights = [p for group in self.optimiser.param_groups for p in group["params"]]
-            torch.nn.utils.clip_grad_norm_(weights, settings.clip)
+            torch.nn.utils.clip_grads_with_norm_(weights, settings.clip, norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.method.after_step(self.model, progress)
         return total
+
+    def _check_finite(self, what: str, value: float, step: int, row_ids: list[str]) -> None:
+        if not math.isfinite(value):
+            self.optimiser.zero_grad()
+            raise Diverged(
+                f"the {what} is {value} at step {step + 1}, on the rows {', '.join(row_ids)}: "
+                "lower the learning rates or look at these texts."
+            )
 
     def fit(
         self,
@@ -128,7 +136,7 @@ class Trainer:
             `self.model` (what `method.evaluated` names) holds the selected weights.
 
         Raises:
-            Diverged: the loss is not finite; the last checkpoint is kept.
+            Diverged: a loss or gradient is not finite; the last checkpoint is kept.
         """
         plan = self.plan
         checkpoints = Checkpoints(folder / "checkpoints")
@@ -173,6 +181,11 @@ class Trainer:
             return
         model = self.method.evaluated(self.model)
         scores = self.score(model, "dev")
+        if not math.isfinite(scores["loss"]):  # before these weights replace good ones
+            raise Diverged(
+                f"the loss on dev is {scores['loss']} after step {state.step}: lower the learning "
+                "rates."
+            )
         monitor.scores(state.step, "dev", scores)
         key = self.settings.select
         ties = state.best_step < 0 or scores[key] >= state.best[key]
@@ -206,6 +219,7 @@ class Trainer:
         if best is not None:
             model.load_state_dict(best, strict=False)  # the memory is not among them
         # A run that was killed here does this once more and writes the same line.
+        monitor.open_final()
         test = state.test or self.score(model, "test")
         if test and not state.test:
             monitor.scores(state.step, "test", test)

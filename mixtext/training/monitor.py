@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams as hparams_summaries
 from tqdm import tqdm
 
 from mixtext.data.batches import Batch
@@ -43,11 +44,12 @@ class Monitor:
         """
         self.class_names, self.quiet = class_names, quiet
         step = resumed["step"] if resumed else 0
+        self.folder = folder / "tensorboard"
         self.path = folder / "metrics.jsonl"
         self.path.touch()
         os.truncate(self.path, resumed["metrics_bytes"] if resumed else 0)
         self.file = self.path.open("a", encoding="utf-8")
-        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self.writer = SummaryWriter(str(self.folder), purge_step=step + 1)
         self.bar = None
         if not quiet and sys.stderr.isatty():
             self.bar = tqdm(total=total_steps, initial=step, unit="step", dynamic_ncols=True)
@@ -126,13 +128,29 @@ class Monitor:
         if not self.quiet:
             self._say(text)
 
+    def open_final(self) -> None:
+        """Begins TensorBoard's file of what comes after the last step.
+
+        A run that was killed at its end goes on from its last checkpoint, which is older than
+        these events but of the same step, so that `purge_step` cannot hide them: their file goes.
+        """
+        self.writer.close()
+        for old in self.folder.glob("*.final"):
+            old.unlink()
+        self.writer = SummaryWriter(str(self.folder), filename_suffix=".final")
+
     def hparams(self, settings: dict[str, Any], scores: dict[str, float]) -> None:
         """Settings and final scores for TensorBoard's HPARAMS page."""
         plain = {
             k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()
         }
         final = {f"final/{k}": v for k, v in scores.items()}
-        self.writer.add_hparams(plain, final, run_name=".")
+        # `SummaryWriter.add_hparams` would write them to a file of its own.
+        events: Any = self.writer.file_writer
+        for summary in hparams_summaries(plain, final):
+            events.add_summary(summary)
+        for name, value in final.items():
+            self.writer.add_scalar(name, value)
 
     def bytes_written(self) -> int:
         """Length of metrics.jsonl, all of it on the disk."""
