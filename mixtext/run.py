@@ -129,6 +129,16 @@ def prepare_data(recipe: Recipe, train: Corpus | None = None, test: Corpus | Non
             f"{train.source or train.name or 'the corpus'} has only one class "
             f"({', '.join(train.label_names) or 'no labels at all'}): a classifier needs two."
         )
+    if test is not None and not (test.labels >= 0).any():
+        raise InputError(
+            f"the test part {test.source or test.name} has no labels to score with: add them, or "
+            "leave it out."
+        )
+    if test is None and recipe.training.test_at_every_tie:
+        raise InputError(
+            "training.test_at_every_tie is true but there is no test part: set data.test or "
+            "data.test_per_class, or training.test_at_every_tie to false."
+        )
     if settings.split == "official":
         rows = official_split(
             train.labels,
@@ -266,6 +276,7 @@ class Run:
                 trainer.model,
                 self.tokens["train"],
                 dev[:some],
+                pad_to=trainer.feed.pad_to,
                 precision=self.recipe.training.precision,
             )
             a_row = (time.monotonic() - start) / some
@@ -396,7 +407,9 @@ def check_folder(folder: Path, recipe: Recipe, resume: bool) -> dict[str, Any] |
     """Refuses a folder that holds another run; the result where this run is finished already."""
     saved = folder / "recipe.toml"
     if not saved.is_file():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        # A run that was killed as it began leaves at most this.
+        half_written = {saved.with_name("recipe.toml.tmp")}
+        if folder.exists() and (not folder.is_dir() or {*folder.iterdir()} - half_written):
             raise InputError(f"{folder} exists and is not a run folder: name another with --run.")
         return None
     if saved.read_text(encoding="utf-8") != dump_recipe(recipe):
