@@ -16,6 +16,7 @@ Every field can be set on the command line as `table.field=value`.
 import dataclasses
 import difflib
 import json
+import math
 import tomllib
 import typing
 from collections.abc import Sequence
@@ -166,7 +167,8 @@ def _class(f: dataclasses.Field) -> type:
 
 def _toml(value: Any) -> str:
     # JSON's strings, numbers, true and false, and lists of them, are TOML's as well.
-    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+    text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+    return text.replace("\x7f", "\\u007f")  # but for this one, which TOML wants escaped
 
 
 def _value(text: str) -> Any:
@@ -208,6 +210,8 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
         return tuple(_coerce(item, args[0], where) for item in items)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where} is {value}: it must be a finite number.")
     if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     names = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
