@@ -91,7 +91,7 @@ class ViewSettings:
     Attributes:
         source: `word_dropout` needs nothing; `file` reads views that were made before.
         file: the views file (JSON lines with id and text), for `file`.
-        copies: views of each text, for `word_dropout`; ≥ 1.
+        copies: views of each text, for `word_dropout`; ≥ 0.
         rate: share of words left out, for `word_dropout`, in (0, 1).
     """
 
