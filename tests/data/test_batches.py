@@ -97,6 +97,17 @@ def test_length_windows_keep_like_lengths_together():
     assert means != sorted(means) and means != sorted(means, reverse=True)
 
 
+def test_windows_come_in_orders_of_their_own():
+    # With all rows in each window, a batch is known by its place among the sorted lengths.
+    def places(seed, window):
+        order = Order(np.arange(200), 8, [seed], np.arange(200), window=25)
+        return [int(order[k].min()) // 8 for k in range(25 * window, 25 * (window + 1))]
+
+    first = places(0, 0)
+    assert sorted(first) == list(range(25))
+    assert first != places(0, 1) and first != places(1, 0)
+
+
 @given(st.integers(1, 30), st.integers(1, 9), st.integers(0, 99), st.booleans())
 @settings(max_examples=40, deadline=None)
 def test_a_batch_depends_on_seed_and_number_alone(rows, batch, seed, buckets):

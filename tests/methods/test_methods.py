@@ -474,6 +474,7 @@ def test_teacher():
     optimiser = make_optimiser(model, settings)
     trained = {id(p) for group in optimiser.param_groups for p in group["params"]}
     assert trained == {id(p) for p in weights.values()}
+    assert not any(p.requires_grad for p in followers.values())
 
     for step, decay in ((0, 1 / 10), (1, 2 / 11), (100, 0.5)):
         old = {n: p.detach().clone() for n, p in followers.items()}
