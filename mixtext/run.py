@@ -345,10 +345,13 @@ def read_view_source(recipe: Recipe, data: Data, tokenizer: Any) -> ViewSource |
     if recipe.views.source == "word_dropout":
         return WordDropout(recipe.views.rate, recipe.views.copies)
 
+    pool = data.train.select(data.split.unlabelled)
+
     def tokenise_views(texts: list[str]) -> Tokens:
         return tokenise(
             tokenizer,
             texts,
+            pool.pairs,
             max_length=recipe.model.max_length,
             special_tokens=recipe.model.special_tokens,
         )

@@ -28,7 +28,7 @@ dev_per_class = {dev}        # rows of each class set aside to choose the best w
 split_seed = 0            # another seed draws other labelled rows; report several
 
 [views]
-source = "word_dropout"   # or "file" with file = "views.jsonl": back-translations are better
+source = "word_dropout"   # or "file" with file = "views.jsonl", such as back-translations
 
 [model]
 encoder = "minilm"        # a folder or a Hugging Face name; 12 layers mix at [7, 9, 12]
@@ -87,7 +87,7 @@ def starter_recipe(
     )
     train, held, _ = load_corpora(settings)
     counts = np.bincount(train.labels[train.labels >= 0], minlength=train.classes)
-    smallest = int(counts.min(initial=0)) if train.classes else 0
+    smallest = int(counts.min()) if train.classes else 0
     if train.classes < 2 or smallest < 3:
         raise InputError(
             f"{data}: each of at least two classes needs 3 labelled rows or more, and the smallest "

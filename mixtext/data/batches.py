@@ -112,7 +112,8 @@ def tokenise(
                     for w, s in zip(first, sequence, strict=True)
                 ]
             else:
-                row_words = list(range(len(row_ids)))
+                special = set(tokenizer.all_special_ids)
+                row_words = [-1 if t in special else n for n, t in enumerate(row_ids.tolist())]
             ids.append(row_ids)
             words.append(np.asarray(row_words, dtype=np.int32))
             if "token_type_ids" in encoded:
@@ -179,9 +180,17 @@ class Order:
         """Orders `rows` (indices) in batches of `batch`; `seed` names this order in its run."""
         self.rows, self.batch, self.seed = rows, batch, list(seed)
         self.lengths, self.window = lengths, window
+        self.passes: dict[
+            int, np.ndarray
+        ] = {}  # shuffling a large pool anew for each batch is slow
 
     def _shuffled(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([*self.seed, 0, epoch]).permutation(self.rows)
+        if epoch not in self.passes:
+            if len(self.passes) > 1:  # a slice needs one pass or, across its end, two
+                self.passes.clear()
+            shuffled = np.random.default_rng([*self.seed, 0, epoch]).permutation(self.rows)
+            self.passes[epoch] = shuffled
+        return self.passes[epoch]
 
     def _slice(self, start: int, stop: int) -> np.ndarray:
         n = len(self.rows)
@@ -290,7 +299,15 @@ class Feed:
         )
 
 
-def in_length_order(tokens: Tokens, rows: np.ndarray, batch: int) -> list[np.ndarray]:
-    """Cuts `rows` into batches of like length, longest first: for scoring, where order is free."""
-    rows = rows[np.argsort(-tokens.lengths[rows], kind="stable")]
-    return [rows[i : i + batch] for i in range(0, len(rows), batch)]
+def in_length_order(lengths: np.ndarray, batch: int) -> list[np.ndarray]:
+    """Cuts rows into batches of like length, longest first: for scoring, where order is free.
+
+    Args:
+        lengths: tokens of each row, (N,).
+        batch: rows a batch, the last may be smaller.
+
+    Returns:
+        Positions into `lengths`, each once.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    return [order[i : i + batch] for i in range(0, len(order), batch)]

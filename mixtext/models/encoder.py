@@ -76,7 +76,8 @@ class MixableEncoder(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Encodes a batch; with `mix`, every row is mixed with its partner at `layer`.
 
-        Up to `layer` each row sees its own mask, above it the union of both rows' masks.
+        Up to `layer` each row sees its own mask, above it the union of both rows' masks: where the
+        partner is longer, even λ = 1 lets a row see positions that only its partner has.
 
         Args:
             ids: token ids, int64, `(B, T)`.

@@ -22,15 +22,14 @@ def probabilities(
     device = next(model.parameters()).device
     training = model.training
     model.eval()
-    place = {int(row): n for n, row in enumerate(rows)}
     result: np.ndarray | None = None
-    for chunk in in_length_order(tokens, np.asarray(list(place)), batch):
-        padded = pad([tokens.row(i) for i in chunk], tokens.pad_id, pad_to).to(device)
+    for places in in_length_order(tokens.lengths[rows], batch):
+        padded = pad([tokens.row(i) for i in rows[places]], tokens.pad_id, pad_to).to(device)
         with autocast(precision, device):
             logits = model(padded.ids, padded.mask, types=padded.types)
         p = torch.softmax(logits.float(), dim=-1).cpu().numpy()
         if result is None:
             result = np.empty((len(rows), p.shape[1]), dtype=np.float32)
-        result[[place[int(row)] for row in chunk]] = p
+        result[places] = p
     model.train(training)
     return result if result is not None else np.empty((0, 0), dtype=np.float32)
