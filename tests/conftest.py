@@ -1,6 +1,142 @@
-"""Settings that all tests share."""
+"""What all tests share: one thread, a tiny encoder, small corpora, recipes that fit both."""
 
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
 import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from mixtext.recipe import make_recipe
 
 # The models here are tiny: threads cost more than they bring, and one thread repeats bit for bit.
 torch.set_num_threads(1)
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,-"
+TOPICS = {  # every class has its own words; all share the noise
+    "animals": ["cat", "dog", "horse", "goat", "heron"],
+    "food": ["bread", "soup", "cheese", "rice", "plum"],
+    "tools": ["saw", "hammer", "drill", "plane", "rasp"],
+}
+NOISE = ["the", "a", "of", "on", "today", "old", "new", "small", "red", "and", "with", "near"]
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory):
+    """The folder of a random BERT: 12 layers, hidden size 16, a WordPiece vocabulary."""
+    words = [word for topic in TOPICS.values() for word in topic] + NOISE
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    pieces += [*LETTERS, *(f"##{letter}" for letter in LETTERS)]
+    vocabulary = {piece: n for n, piece in enumerate(dict.fromkeys(pieces))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
+    )
+    folder = tmp_path_factory.mktemp("encoder") / "tiny-bert"
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=12,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        initializer_range=0.3,
+    )
+    BertModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def draw_texts():
+    """(rows a class, classes, seed, words) → texts and labels, in mixed order, no text twice."""
+
+    def draw(per_class, classes=3, seed=0, words=8):
+        generator = np.random.default_rng([seed, 7])
+        rows = []
+        for name in list(TOPICS)[:classes]:
+            for number in range(per_class):
+                own = generator.choice(TOPICS[name], 2).tolist()
+                text = [*own, *generator.choice(NOISE, words - 2).tolist()]
+                rows.append((" ".join([*generator.permutation(text), f"{number}{seed}"]), name))
+        rows = [rows[i] for i in generator.permutation(len(rows))]
+        return [text for text, _ in rows], [label for _, label in rows]
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def write_rows():
+    """Writes texts and labels (None: missing) to a CSV or JSONL file, by its suffix."""
+
+    def write(path, texts, labels):
+        path = Path(path)
+        with path.open("w", encoding="utf-8", newline="") as file:
+            if path.suffix == ".csv":
+                table = csv.writer(file)
+                table.writerow(["text", "label"])
+                table.writerows(
+                    (text, "" if label is None else label)
+                    for text, label in zip(texts, labels, strict=True)
+                )
+            else:
+                for text, label in zip(texts, labels, strict=True):
+                    file.write(json.dumps({"text": text, "label": label}) + "\n")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def corpus_file(tmp_path_factory, draw_texts, write_rows):
+    """A CSV file of 3 classes with 30 rows each."""
+    return write_rows(tmp_path_factory.mktemp("corpus") / "things.csv", *draw_texts(30))
+
+
+@pytest.fixture
+def tiny(encoder, corpus_file):
+    """Overrides → a recipe of few and small steps on the tiny encoder and corpus."""
+
+    def recipe(*overrides):
+        values = {
+            "name": "tiny",
+            "method": "supervised",
+            "data": {
+                "corpus": str(corpus_file),
+                "labels_per_class": 4,
+                "dev_per_class": 5,
+                "test_per_class": 5,
+            },
+            "model": {"encoder": encoder, "max_length": 16, "head_width": 8},
+            "training": {
+                "steps": 6,
+                "evaluate_every": 3,
+                "batch": 4,
+                "batch_unlabelled": 4,
+                "lr_encoder": 1e-3,
+                "lr_head": 1e-2,
+                "warmup": 0.0,
+                "precision": "float32",
+                "device": "cpu",
+                "log_every": 1,
+            },
+        }
+        return make_recipe(values, overrides)
+
+    return recipe
