@@ -41,6 +41,7 @@ class Predictor:
     tokenizer: Any
     settings: ModelSettings
     label_names: list[str]
+    precision: str = "auto"
 
     def probabilities(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch: int = 64
@@ -57,7 +58,14 @@ class Predictor:
             special_tokens=settings.special_tokens,
         )
         pad_to = settings.max_length if settings.pad_to_max else 0
-        return probabilities(self.model, tokens, np.arange(len(texts)), batch=batch, pad_to=pad_to)
+        return probabilities(
+            self.model,
+            tokens,
+            np.arange(len(texts)),
+            batch=batch,
+            pad_to=pad_to,
+            precision=self.precision,
+        )
 
     def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Prediction]:
         """Label and probabilities of each text, in order."""
@@ -76,17 +84,21 @@ def export(
     tokenizer: Any,
     settings: ModelSettings,
     label_names: list[str],
+    precision: str = "auto",
 ) -> None:
     """Writes a model folder.
 
     The encoder and the tokenizer are saved as an ordinary Hugging Face folder, which `AutoModel`
     and `AutoTokenizer` load; the head lies beside them in `head.safetensors`, and `mixtext.json`
-    holds the label names and how texts are tokenised and pooled.
+    holds the label names, how texts are tokenised and pooled, and the precision it was scored with.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_encoder(model.encoder, tokenizer, folder)
     save_tensors(model.head.state_dict(), folder / "head.safetensors")
-    write_json(folder / "mixtext.json", {"label_names": label_names, "model": asdict(settings)})
+    write_json(
+        folder / "mixtext.json",
+        {"label_names": label_names, "model": asdict(settings), "precision": precision},
+    )
 
 
 def load(run: str | Path, device: str = "auto") -> Predictor:
@@ -106,8 +118,9 @@ def load(run: str | Path, device: str = "auto") -> Predictor:
     head = MlpHead(encoder.hidden_size, len(saved["label_names"]), settings.head_width)
     head.load_state_dict(load_file(folder / "head.safetensors"))
     model = TextClassifier(encoder, head, pool=settings.pool, use_mask=settings.use_mask)
+    model.to(choose_device(device)).eval()
     return Predictor(
-        model.to(choose_device(device)).eval(), tokenizer, settings, saved["label_names"]
+        model, tokenizer, settings, saved["label_names"], saved.get("precision", "auto")
     )
 
 

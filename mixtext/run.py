@@ -306,7 +306,14 @@ class Run:
             "clock": {"seconds": round(time.time() - started, 1)},
         }
         model = self.trainer.method.evaluated(self.trainer.model)
-        export(folder / "model", model, self.tokenizer, recipe.model, data.train.label_names)
+        export(
+            folder / "model",
+            model,
+            self.tokenizer,
+            recipe.model,
+            data.train.label_names,
+            recipe.training.precision,
+        )
         write_json(folder / "result.json", result)
         return result
 
