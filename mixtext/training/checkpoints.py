@@ -123,7 +123,11 @@ class Checkpoints:
     def load(
         self, model: nn.Module, optimiser: torch.optim.Optimizer, generator: np.random.Generator
     ) -> dict[str, Any] | None:
-        """Puts the last checkpoint back in place; its state, or None where there is none yet."""
+        """Puts the last checkpoint back in place; its state, or None where there is none yet.
+
+        What a kill left beside it is deleted.
+        """
+        self._delete_unnamed()
         last = self.index.get("last")
         if last is None:
             return None
