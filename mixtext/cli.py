@@ -325,10 +325,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except Exception as error:
         # By name: importing the loop takes seconds, which `mixtext --help` should not cost.
-        if type(error).__name__ != "Diverged":
+        codes = {"Diverged": 3, "SafetensorError": 1}  # the latter: weights met a full disk
+        if type(error).__name__ not in codes:
             raise
         print(f"mixtext: {error}", file=sys.stderr)
-        return 3
+        return codes[type(error).__name__]
 
 
 def _overrides_first(arguments: list[str]) -> list[str]:
