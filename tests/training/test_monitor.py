@@ -1,0 +1,282 @@
+"""What a run writes down: metrics.jsonl, TensorBoard, the bar and the plain lines."""
+
+import json
+import math
+import os
+import pty
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+from mixtext.methods.mixtext import MixText
+from mixtext.recipe import dump_recipe, flat, make_recipe
+from mixtext.run import Run, train
+
+RECIPE = (
+    "method=mixtext",
+    "mixtext.layers=[7, 9, 12]",
+    "mixtext.ramp=0.5",
+    "mixtext.unlabelled_weight=0.7",
+    "mixtext.margin_weight=0.3",
+    "mixtext.per_row=true",
+    "training.steps=12",
+    "training.evaluate_every=6",
+    "training.log_every=3",
+    "training.warmup=0.25",
+    "training.schedule=linear",
+    "training.accumulate=2",
+)
+
+
+@pytest.fixture(scope="module")
+def watched(encoder, corpus_file, tmp_path_factory):
+    """A finished run: folder, recipe, run, result, lines, and every outcome with its batch."""
+    folder = tmp_path_factory.mktemp("watched")
+    recipe = make_recipe(
+        {
+            "name": "watched",
+            "data": {
+                "corpus": str(corpus_file),
+                "labels_per_class": 4,
+                "dev_per_class": 5,
+                "test_per_class": 5,
+            },
+            "model": {"encoder": encoder, "max_length": 16, "head_width": 8},
+            "training": {"batch": 4, "batch_unlabelled": 4, "precision": "float32"},
+        },
+        RECIPE,
+    )
+    seen = []
+    loss = MixText.loss
+
+    def kept(self, model, batch, progress, generator):
+        outcome = loss(self, model, batch, progress, generator)
+        seen.append((progress.step, outcome, batch))
+        return outcome
+
+    patch = pytest.MonkeyPatch()
+    try:
+        patch.setattr(MixText, "loss", kept)
+        run = Run.prepare(recipe)
+        result = run.fit(folder)
+    finally:
+        patch.undo()
+    lines = [json.loads(x) for x in (folder / "metrics.jsonl").read_text().splitlines()]
+    return folder, recipe, run, result, lines, seen
+
+
+def test_train_lines_hold_the_losses_apart_and_in_sum(watched):
+    lines = [x for x in watched[4] if x["kind"] == "train"]
+    assert [x["step"] for x in lines] == [3, 6, 9, 12]
+    for line in lines:
+        steps = [o for step, o, _ in watched[5] if line["step"] - 3 <= step < line["step"]]
+        assert len(steps) == 6  # three steps of two batches
+        assert math.isclose(line["loss/total"], np.mean([o.loss.item() for o in steps]))
+        for name in ("loss/labelled", "loss/unlabelled", "loss/margin", "ramp"):
+            mean = np.mean([float(o.metrics[name]) for o in steps])
+            assert math.isclose(line[name], mean, rel_tol=1e-6), name
+    for _, outcome, _ in watched[5]:
+        m = {k: float(v) for k, v in outcome.metrics.items()}
+        total = m["loss/labelled"] + 0.7 * m["ramp"] * m["loss/unlabelled"]
+        assert math.isclose(total + 0.3 * m["loss/margin"], outcome.loss.item(), rel_tol=1e-5)
+
+
+def test_rates_ramp_and_epochs_are_those_of_the_plan(watched):
+    lines = [x for x in watched[4] if x["kind"] == "train"]
+    # warm-up over 3 of 12 steps (1/4, 2/4, 3/4), then linearly from 1 towards 0 at step 12
+    for line, factor in zip(lines, (3 / 4, 1 - 2 / 9, 1 - 5 / 9, 1 - 8 / 9), strict=True):
+        assert math.isclose(line["rate/encoder"], 5e-5 * factor)
+        assert math.isclose(line["rate/head"], 1e-3 * factor)
+    # the ramp rises over half of the training: mean of three steps' min(1, step / 6)
+    assert np.allclose([x["ramp"] for x in lines], [1 / 6, 4 / 6, 1, 1])
+    assert np.allclose([x["epoch"] for x in lines], [3 / 2, 6 / 2, 9 / 2, 12 / 2])
+
+
+def test_draws_are_all_there(watched):
+    _, _, _, _, lines, seen = watched
+    lines = [x for x in lines if x["kind"] == "train"]
+    for name in ("lam", "layer"):
+        written = [value for line in lines for value in line["draws"][name]]
+        assert written == [value for _, outcome, _ in seen for value in outcome.draws[name]]
+    layers = {value for line in lines for value in line["draws"]["layer"]}
+    assert layers <= {7, 9, 12} and len(layers) > 1
+    rows = 4 + 4 * 2  # one λ a row
+    assert all(len(line["draws"]["lam"]) == 6 * rows for line in lines)
+    assert all(0.5 <= value <= 1 for line in lines for value in line["draws"]["lam"])
+
+
+def test_guesses_are_scored_against_the_hidden_labels(watched):
+    _, _, run, _, lines, seen = watched
+    names = run.data.train.label_names
+    label_of = dict(zip(run.data.train.ids, run.data.train.labels, strict=True))
+    for line in (x for x in lines if x["kind"] == "train"):
+        part = [(o, b) for step, o, b in seen if line["step"] - 3 <= step < line["step"]]
+        guesses = torch.cat([o.guesses for o, _ in part]).double().numpy()
+        gold = np.array([label_of[i] for _, b in part for i in b.row_ids[4:]])
+        right = guesses.argmax(1) == gold
+        assert math.isclose(line["guess/accuracy"], right.mean())
+        for c, name in enumerate(names):
+            key = f"guess/accuracy/{name}"
+            assert (key in line) == (c in gold)
+            if key in line:
+                assert math.isclose(line[key], right[gold == c].mean())
+        assert math.isclose(line["guess/confidence"], guesses.max(1).mean(), rel_tol=1e-5)
+        entropy = -(guesses * np.log(guesses)).sum(1).mean()
+        assert math.isclose(line["guess/entropy"], entropy, rel_tol=1e-4)
+        assert 0 <= line["guess/agreement"] <= 1
+
+
+def test_what_the_clock_says_is_kept_apart(watched):
+    for line in watched[4]:
+        assert line["clock"]["seconds"] >= 0
+        assert ("rows_per_second" in line["clock"]) == (line["kind"] == "train")
+        plain = {k for k in line if k != "clock"}
+        assert not any("second" in k or "speed" in k or "time" in k for k in plain)
+    seconds = [x["clock"]["seconds"] for x in watched[4]]
+    assert seconds == sorted(seconds)
+    speeds = [x["clock"]["rows_per_second"] for x in watched[4] if x["kind"] == "train"]
+    rows = sum(len(batch.rows.ids) for _, _, batch in watched[5])
+    assert rows == 12 * 2 * 12  # 12 steps of 2 batches of 4 labelled rows, 4 views, 4 originals
+    # Scoring counts for the clock and not for the speed.
+    assert sum(rows / 4 / speed for speed in speeds) <= seconds[-1] * 1.05
+
+
+def test_scores_of_dev_and_test_are_those_of_the_result(watched):
+    _, _, _, result, lines, _ = watched
+    dev = {x["step"]: x for x in lines if x["kind"] == "dev"}
+    assert sorted(dev) == [6, 12]
+    [test] = [x for x in lines if x["kind"] == "test"]
+    for part, line in (("dev", dev[result["best_step"]]), ("test", test)):
+        assert set(result[part]) == {"accuracy", "macro_f1", "loss"}
+        assert {k: line[k] for k in result[part]} == result[part]
+
+
+def test_tensorboard_shows_the_same(watched):
+    folder, recipe, _, result, lines, _ = watched
+    events = EventAccumulator(
+        str(folder / "tensorboard"), {"scalars": 0, "histograms": 0, "tensors": 0}
+    ).Reload()
+    tags = events.Tags()
+    for line in lines:
+        for name, value in line.items():
+            if name in ("step", "kind", "clock", "draws"):
+                continue
+            tag = name if line["kind"] == "train" else f"{line['kind']}/{name}"
+            if name == "epoch":
+                continue
+            shown = [e.value for e in events.Scalars(tag) if e.step == line["step"]]
+            assert len(shown) == 1 and math.isclose(shown[0], value, rel_tol=1e-6), (tag, shown)
+    assert {"loss/total", "rate/encoder", "ramp", "guess/accuracy", "dev/macro_f1"} <= set(
+        tags["scalars"]
+    )
+    assert [e.step for e in events.Scalars("speed/rows_per_second")] == [3, 6, 9, 12]
+    drawn = {x["step"]: x["draws"] for x in lines if x["kind"] == "train"}
+    for name in ("lam", "layer"):
+        for event in events.Histograms(f"draw/{name}"):
+            values = drawn[event.step][name]
+            assert event.histogram_value.num == len(values)
+            assert math.isclose(event.histogram_value.sum, sum(values), rel_tol=1e-6)
+        assert [e.step for e in events.Histograms(f"draw/{name}")] == [3, 6, 9, 12]
+
+    plugins = {
+        tag: plugin_data_pb2.HParamsPluginData.FromString(
+            events.SummaryMetadata(tag).plugin_data.content
+        )
+        for tag in events.PluginTagToContent("hparams")
+    }
+    started = plugins["_hparams_/session_start_info"].session_start_info
+    settings = flat(recipe)
+    assert set(started.hparams) == set(settings)
+    assert started.hparams["mixtext.temperature"].number_value == 0.5
+    assert started.hparams["mixtext.per_row"].number_value == 1  # a boolean, to PyTorch
+    assert started.hparams["method"].string_value == "mixtext"
+    assert started.hparams["mixtext.layers"].string_value == "(7, 9, 12)"
+    experiment = plugins["_hparams_/experiment"].experiment
+    shown = {info.name.tag for info in experiment.metric_infos}
+    assert shown == {f"final/{k}" for k in result["test"]}
+    for name, value in result["test"].items():
+        [event] = events.Scalars(f"final/{name}")
+        assert math.isclose(event.value, value, rel_tol=1e-6)
+
+
+def test_rows_without_gold_labels_have_no_guess_accuracy(tiny, tmp_path, draw_texts, write_rows):
+    texts, labels = draw_texts(8)
+    path = write_rows(tmp_path / "few.jsonl", texts, labels)
+    others, _ = draw_texts(10, seed=1)
+    (tmp_path / "pool.jsonl").write_text("".join(json.dumps({"text": x}) + "\n" for x in others))
+    recipe = tiny(
+        "method=mixtext",
+        f"data.corpus={path}",
+        f"data.unlabelled={tmp_path / 'pool.jsonl'}",
+        "data.pool=natural",
+        "data.labels_per_class=2",
+        "data.dev_per_class=2",
+        "data.test_per_class=4",
+    )
+    train(recipe, folder=tmp_path / "run", quiet=True)
+    lines = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    for line in (x for x in lines if x["kind"] == "train"):
+        assert "guess/confidence" in line and "guess/entropy" in line
+        assert not any(key.startswith("guess/accuracy") for key in line)
+
+
+def command(tiny, tmp_path, name):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(dump_recipe(tiny("training.steps=4", "training.evaluate_every=2")))
+    return [
+        sys.executable,
+        "-m",
+        "mixtext.cli",
+        "train",
+        str(recipe),
+        "--run",
+        str(tmp_path / name),
+    ]
+
+
+def test_plain_lines_where_stderr_is_no_terminal(tiny, tmp_path):
+    done = subprocess.run(command(tiny, tmp_path, "plain"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "\r" not in done.stderr and "\x1b" not in done.stderr and "it/s]" not in done.stderr
+    shown = [x for x in done.stderr.splitlines() if x.startswith("step ")]
+    assert [x.split()[1] for x in shown if "loss/total" in x] == ["1/4", "2/4", "3/4", "4/4"]
+    assert [x.split()[1] for x in shown if "dev accuracy" in x] == ["2/4", "4/4"]
+    assert [x.split()[1] for x in shown if "test accuracy" in x] == ["4/4"]
+
+
+def test_a_bar_with_the_dev_score_on_a_terminal(tiny, tmp_path):
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 150))
+    with subprocess.Popen(
+        command(tiny, tmp_path, "bar"), stdout=subprocess.DEVNULL, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 4096)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            shown += part
+    os.close(ours)
+    text = shown.decode("utf-8", "replace")
+    assert process.returncode == 0, text
+    assert "4/4" in text and "\r" in text
+    assert "loss " in text and "dev accuracy 0." in text
+    assert "loss/total" not in text  # no plain lines beside it
+
+
+def test_quiet_says_nothing(tiny, tmp_path, capfd):
+    train(tiny(), folder=tmp_path, quiet=True)
+    said = capfd.readouterr()
+    assert said.out == "" and said.err == ""
+    assert Path(tmp_path / "metrics.jsonl").stat().st_size > 0
