@@ -119,7 +119,7 @@ def make_recipe(
         if key not in known:
             raise InputError(f"{where} has the unknown key {key!r}{_near(key, known)}.")
     method = values.get("method", "mixtext")
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise InputError(
             f"{where}: method is {method!r}{_near(str(method), list(METHODS))}; "
             f"methods are {', '.join(METHODS)}."
