@@ -180,9 +180,8 @@ class Order:
         """Orders `rows` (indices) in batches of `batch`; `seed` names this order in its run."""
         self.rows, self.batch, self.seed = rows, batch, list(seed)
         self.lengths, self.window = lengths, window
-        self.passes: dict[
-            int, np.ndarray
-        ] = {}  # shuffling a large pool anew for each batch is slow
+        # Kept, since shuffling a large pool anew for each batch is slow.
+        self.passes: dict[int, np.ndarray] = {}
 
     def _shuffled(self, epoch: int) -> np.ndarray:
         if epoch not in self.passes:
