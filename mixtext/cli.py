@@ -5,6 +5,7 @@ import inspect as source
 import json
 import os
 import re
+import shlex
 import sys
 import typing
 from collections.abc import Callable
@@ -201,7 +202,7 @@ def new_recipe(
     if out.exists():
         raise InputError(f"{out} exists already: name another file with --out.")
     out.write_text(recipe, encoding="utf-8")
-    print(f"wrote {out}; next: mixtext train {out} --dry-run")
+    print(f"wrote {out}; next: mixtext train {shlex.quote(str(out))} --dry-run")
     return 0
 
 

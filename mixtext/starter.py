@@ -1,6 +1,7 @@
 """A first recipe for one's own data, with the numbers that the data ask for."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from mixtext.run import load_corpora
 
 TEMPLATE = """\
 # {name}: {rows:,} training rows, {classes} classes, {test}.
-# Try it:   mixtext train {name}.toml --dry-run
-# Train:    mixtext train {name}.toml
+# Try it:   mixtext train {file} --dry-run
+# Train:    mixtext train {file}
 # All fields and what they mean: mixtext recipe-fields, mixtext methods --settings
-name = "{name}"
+name = {quoted}
 method = "{method}"       # {methods}
 
 [data]
@@ -118,6 +119,8 @@ def starter_recipe(
     name = data if data in CATALOGUE else Path(data).stem
     return name, TEMPLATE.format(
         name=name,
+        quoted=quotes(name, ensure_ascii=False),
+        file=shlex.quote(f"{name}.toml"),
         rows=len(train),
         classes=train.classes,
         test="no test file" if held is None else f"{len(held):,} test rows",
