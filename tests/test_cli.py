@@ -1,0 +1,432 @@
+"""The command line: every refusal is one sentence with exit code 2, every command does its work."""
+
+import dataclasses
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+from tokenizers import ByteLevelBPETokenizer
+from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
+
+from mixtext.cli import COMMANDS, main
+from mixtext.data.catalogue import CATALOGUE
+from mixtext.methods import METHODS
+from mixtext.recipe import TABLES, Recipe, dump_recipe, load_recipe, make_recipe
+from mixtext.run import train
+
+
+def files(folder):
+    return {x: x.read_bytes() for x in sorted(folder.rglob("*")) if x.is_file()}
+
+
+@pytest.fixture
+def recipe(tiny, tmp_path):
+    """A recipe file; overrides change it as it is written."""
+
+    def write(*overrides, name="recipe.toml"):
+        (tmp_path / name).write_text(dump_recipe(tiny(*overrides)), encoding="utf-8")
+        return str(tmp_path / name)
+
+    return write
+
+
+@pytest.fixture
+def refused(capsys):
+    """Arguments → the sentence that the command line refuses them with."""
+
+    def call(*arguments):
+        capsys.readouterr()
+        assert main([str(x) for x in arguments]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        [line] = said.err.splitlines()
+        assert line.startswith("mixtext: ") and len(line) > 20
+        return line
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def trained(encoder, corpus_file, tmp_path_factory):
+    """The folder of a finished run, which no test changes, and its recipe."""
+    folder = tmp_path_factory.mktemp("trained")
+    made = make_recipe(
+        {
+            "name": "trained",
+            "method": "supervised",
+            "data": {
+                "corpus": str(corpus_file),
+                "labels_per_class": 4,
+                "dev_per_class": 5,
+                "test_per_class": 5,
+            },
+            "model": {"encoder": encoder, "max_length": 16},
+            "training": {"steps": 4, "precision": "float32", "device": "cpu"},
+        }
+    )
+    (folder / "trained.toml").write_text(dump_recipe(made))
+    train(made, folder=folder / "run", quiet=True)
+    return folder
+
+
+GOOD = "text,label\n" + "".join(f"{w} number {i},{w}\n" for w in ("cat", "dog") for i in range(12))
+
+
+@pytest.mark.parametrize(
+    "content, overrides, culprits",
+    [
+        (None, [], ["rows.csv"]),
+        (GOOD.replace("text,label", "body,label"), [], ["rows.csv", "'text'", "'body'"]),
+        (GOOD, ["data.label=class"], ["rows.csv", "'class'", "'label'"]),
+        ("", [], ["rows.csv"]),
+        ("text,label\n", [], ["rows.csv", "no rows"]),
+        (GOOD.replace(",dog", ",cat"), ["data.test_per_class=0"], ["one class", "cat"]),
+        (GOOD.replace(",dog", ",").replace(",cat", ","), ["data.test_per_class=0"], ["labels"]),
+        (GOOD, ["data.labels_per_class=13"], ["'cat'", "labels_per_class", "13"]),
+        (GOOD, ["data.test_per_class=12"], ["'cat'", "12"]),
+        (
+            GOOD,
+            ["method=mixtext", "data.labels_per_class=5", "data.dev_per_class=5"],
+            ["pool is empty"],
+        ),
+        (GOOD.replace("cat number 3", "  "), [], ["rows.csv", "empty text", "line 5"]),
+        (GOOD.encode().replace(b"cat number 3", b"cat \xff"), [], ["rows.csv", "line 5", "UTF-8"]),
+        (GOOD.replace("number 1,", "number 2,"), ["data.id=text"], ["line 4", "same id", "line 3"]),
+        (GOOD + 'cat "",x,y\n', [], ["rows.csv", "line 26", "3 cells"]),
+    ],
+    ids=[
+        *("missing", "wrong column", "wrong label", "empty file", "header only", "one class"),
+        *("no labels", "too few", "too few for test", "no pool", "empty text", "UTF-8"),
+        *("duplicate ids", "cells"),
+    ],
+)
+@pytest.mark.parametrize("dry", [False, True], ids=["train", "dry"])
+def test_bad_data(content, overrides, culprits, dry, recipe, refused, tmp_path):
+    path = tmp_path / "rows.csv"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    file = recipe("data.dev_per_class=2", "data.test_per_class=2")
+    run = tmp_path / "run"
+    arguments = ["train", file, f"data.corpus={path}", *overrides, "--run", run]
+    message = refused(*arguments, *(["--dry-run"] if dry else []))
+    assert all(x in message for x in culprits), message
+    assert not run.exists()
+
+
+def test_labels_in_test_that_train_lacks(recipe, refused, tmp_path):
+    (tmp_path / "train.csv").write_text(GOOD)
+    (tmp_path / "test.csv").write_text("text,label\na heron,bird\na cat,cat\n")
+    file = recipe("data.test_per_class=0", f"data.test={tmp_path / 'test.csv'}")
+    message = refused("train", file, f"data.corpus={tmp_path / 'train.csv'}")
+    assert "'bird'" in message and "test.csv" in message
+
+
+@pytest.mark.parametrize(
+    "lines, culprits",
+    [
+        (['{"id": "900", "text": "x"}'], ["line 1", "'900'", "another corpus"]),
+        (['{"id": "0", "text": "x", "sha1": "00"}'], ["line 1", "'0'", "changed"]),
+        (['{"id": "0", "text": "x"}'], ["lacks view", "unlabelled rows"]),
+        (['{"id": "0", "text": "x"}', "{}"], ["line 2"]),
+        ([], ["empty"]),
+        (None, ["does not exist"]),
+    ],
+)
+def test_views_that_do_not_match_the_corpus(lines, culprits, recipe, refused, tmp_path):
+    path = tmp_path / "views.jsonl"
+    if lines is not None:
+        path.write_text("".join(x + "\n" for x in lines))
+    file = recipe("method=mixtext")
+    message = refused("train", file, "views.source=file", f"views.file={path}")
+    assert "views.jsonl" in message and all(x in message for x in culprits), message
+
+
+@pytest.mark.parametrize(
+    "overrides, culprits",
+    [
+        (["training.stepz=3"], ["'stepz'", "'steps'"]),
+        (["tmix.layers=[7, 13]", "method=tmix"], ["tmix.layers", "13", "12"]),
+        (["mixtext.layers=[-1]", "method=mixtext"], ["mixtext.layers", "-1"]),
+        (["mixtext.layers=[]", "method=mixtext"], ["mixtext.layers", "empty"]),
+        (["tmix.alpha=0", "method=tmix"], ["tmix.alpha", "0"]),
+        (["mixtext.alpha=-2", "method=mixtext"], ["mixtext.alpha", "-2"]),
+        (["mixtext.view_weights=[1, 1]", "method=mixtext"], ["view_weights", "2 weights"]),
+        (["mixtext.temperature=0", "method=mixtext"], ["mixtext.temperature"]),
+        (["model.encoder=./nowhere"], ["'./nowhere'", "no such folder"]),
+        (["model.max_length=65"], ["model.max_length", "65", "64"]),
+        (["training.device=cuda:99"], ["training.device", "cuda:99"]),
+        (
+            ["training.test_at_every_tie=true", "data.test_per_class=0"],
+            ["training.test_at_every_tie", "data.test_per_class"],
+        ),
+    ],
+)
+def test_bad_recipes(overrides, culprits, recipe, refused, tmp_path):
+    message = refused("train", recipe(), *overrides, "--run", tmp_path / "run")
+    assert all(x in message for x in culprits), message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_no_encoder(recipe, refused, tmp_path):
+    (tmp_path / "empty").mkdir()
+    message = refused("train", recipe(), f"model.encoder={tmp_path / 'empty'}")
+    assert str(tmp_path / "empty") in message
+
+
+def test_nothing_that_was_made_before_is_lost(trained, refused, capsys, tmp_path):
+    run, file = trained / "run", trained / "trained.toml"
+    before = files(run)
+    message = refused("train", file, "training.steps=5", "--run", run)
+    assert "another recipe" in message and str(run) in message
+    assert "another recipe" in refused("train", file, "training.seed=1", "--run", run, "--resume")
+    assert "--resume" in refused("train", file, "--run", run)
+    for override in ("data.corpus=gone.csv", "training.stepz=1", "model.encoder=./gone"):
+        refused("train", file, override, "--run", run, "--resume")
+    assert files(run) == before
+    assert main(["train", str(file), "--run", str(run), "--resume"]) == 0
+    result = json.loads((run / "result.json").read_text())
+    assert f"accuracy {result['test']['accuracy']:.4f}" in capsys.readouterr().out
+    assert files(run) == before
+
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("dear")
+    assert "not a run folder" in refused("train", file, "--run", tmp_path / "letters")
+    assert "not a run folder" in refused("train", file, "--run", tmp_path / "letters/dear.txt")
+    assert (tmp_path / "letters" / "dear.txt").read_text() == "dear"
+
+
+def test_data_that_changed_since_the_run_began(recipe, refused, tmp_path, capsys):
+    (tmp_path / "rows.csv").write_text(GOOD)
+    file = recipe("data.dev_per_class=2", "data.test_per_class=2")
+    arguments = ["train", file, f"data.corpus={tmp_path / 'rows.csv'}", "--run"]
+    arguments.append(str(tmp_path / "run"))
+    assert main(arguments) == 0
+    os.unlink(tmp_path / "run" / "result.json")  # as if it had been killed
+    before = files(tmp_path / "run")
+    (tmp_path / "rows.csv").write_text(GOOD.replace("cat number 3", "cat number three"))
+    assert "have changed" in refused(*arguments, "--resume")
+    assert files(tmp_path / "run") == before
+
+
+def test_bad_input_of_the_other_commands(trained, recipe, refused, tmp_path, monkeypatch):
+    run = trained / "run"
+    broken = tmp_path / "broken.txt"
+    broken.write_bytes(b"a cat\na \xff dog\n")
+    assert "line 2" in refused("predict", run, "--file", broken)
+    broken.write_text('{"txt": "a"}\n')
+    assert "line 1" in refused("predict", run, "--file", broken)
+    broken.write_text("\n\n")
+    assert "no text" in refused("predict", run, "--file", broken)
+    assert "gone.txt" in refused("predict", run, "--file", tmp_path / "gone.txt")
+    assert "--file" in refused("predict", run, "a cat", "--file", broken)
+    assert "is not there" in refused("predict", tmp_path / "gone", "a cat")
+    assert "no finished model" in refused("predict", tmp_path, "a cat")
+    assert "gone.csv" in refused("evaluate", run, "--data", tmp_path / "gone.csv")
+    (tmp_path / "birds.csv").write_text("text,label\na heron,bird\n")
+    assert "'bird'" in refused("evaluate", run, "--data", tmp_path / "birds.csv")
+    (tmp_path / "bare.csv").write_text("text,label\na heron,\n")
+    assert "no labelled rows" in refused("evaluate", run, "--data", tmp_path / "bare.csv")
+    assert "gone.csv" in refused("inspect-data", tmp_path / "gone.csv")
+    assert "gone.csv" in refused("new-recipe", tmp_path / "gone.csv")
+    assert "smallest" in refused("new-recipe", tmp_path / "birds.csv", "--out", tmp_path / "b.toml")
+    assert "'no'" in refused("new-recipe", tmp_path / "birds.csv", "--method", "no")
+    (tmp_path / "rows.csv").write_text(GOOD)
+    kept = recipe()
+    assert "exists already" in refused("new-recipe", tmp_path / "rows.csv", "--out", kept)
+    assert load_recipe(kept)
+    assert "no finished run" in refused("table", tmp_path)
+    assert "does not exist" in refused("train", tmp_path / "gone.toml")
+
+
+def test_exit_code_and_sentence_in_a_process_of_its_own(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "mixtext.cli", "train", str(tmp_path / "gone.toml")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == (
+        f"mixtext: recipe {tmp_path / 'gone.toml'} does not exist: give the path of a TOML file.\n"
+    )
+
+
+def test_dry_run_tells_the_plan_and_writes_nothing(recipe, capsys, tmp_path, monkeypatch):
+    file = recipe("method=mixtext", "training.steps=30")
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["train", file, "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*")) == before
+    assert "75 training rows, 15 test, 3 classes (animals, food, tools)" in out
+    assert "12 labelled, 48 unlabelled, 15 dev" in out
+    assert "12 layers" in out and "mixtext" in out
+    assert "30 steps of 4 labelled rows and 4 unlabelled with 1 views each" in out
+    assert re.search(r"^time +about \d+(\.\d)? (s|min) ", out, re.M)
+
+
+def test_train_evaluate_predict_and_table(recipe, capsys, tmp_path, corpus_file, monkeypatch):
+    file, run = recipe("method=tmix"), str(tmp_path / "run")
+    assert main(["train", file, "training.seed=3", "--run", run, "tmix.layers=[12]"]) == 0
+    out = capsys.readouterr().out
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["seed"] == 3 and result["method"] == "tmix"
+    saved = load_recipe(tmp_path / "run" / "recipe.toml")
+    assert saved.method.layers == (12,) and saved.training.seed == 3
+    for part in ("dev", "test"):
+        assert f"{part:<4}  accuracy {result[part]['accuracy']:.4f}" in out
+    assert f"weights of step {result['best_step']} of 6" in out and run in out
+
+    assert main(["evaluate", run, "--data", str(corpus_file)]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["rows"] == 90 and 0 <= scores["accuracy"] <= 1 and scores["loss"] > 0
+
+    texts = ["the cat and a dog", 'soup "today"', "ein Löffel", "saw"]
+    assert main(["predict", run, *texts]) == 0
+    given = [json.loads(x) for x in capsys.readouterr().out.splitlines()]
+    assert [x["text"] for x in given] == texts
+    for answer in given:
+        assert set(answer["probabilities"]) == {"animals", "food", "tools"}
+        assert answer["label"] == max(answer["probabilities"], key=answer["probabilities"].get)
+        assert abs(sum(answer["probabilities"].values()) - 1) < 1e-5
+
+    plain, lines = tmp_path / "texts.txt", tmp_path / "texts.jsonl"
+    plain.write_text("\ufeff" + "\n\n".join(texts) + "\n", encoding="utf-8")
+    lines.write_text("".join(json.dumps({"text": x, "n": 1}) + "\n" for x in texts))
+    for source in (plain, lines):
+        assert main(["predict", run + "/model", "--file", str(source)]) == 0
+        assert [json.loads(x) for x in capsys.readouterr().out.splitlines()] == given
+    stdin = io.TextIOWrapper(io.BytesIO("\n".join(texts).encode()), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert main(["predict", run]) == 0
+    assert [json.loads(x) for x in capsys.readouterr().out.splitlines()] == given
+
+    other = str(tmp_path / "other")
+    assert main(["train", file, "training.seed=4", "data.split_seed=1", "--run", other]) == 0
+    capsys.readouterr()
+    assert main(["table", run, other]) == 0
+    *_, row = capsys.readouterr().out.splitlines()
+    cells = [x.strip() for x in row.strip("|").split("|")]
+    assert cells[:5] == ["things", "4", "tmix", "0", "2"]
+    both = [json.loads((tmp_path / x / "result.json").read_text()) for x in ("run", "other")]
+    accuracies = torch.tensor([100 * x["test"]["accuracy"] for x in both], dtype=torch.float64)
+    assert cells[5] == f"{accuracies.mean():.1f} ± {accuracies.std():.1f}"
+
+
+def test_inspect_data_counts(tmp_path, capsys, encoder):
+    (tmp_path / "rows.csv").write_text(GOOD + "cat number 3,cat\ndog number 1,cat\n")
+    (tmp_path / "test.csv").write_text("text,label\ncat number 4,cat\na heron,dog\n")
+    arguments = ["inspect-data", str(tmp_path / "rows.csv"), "--test", str(tmp_path / "test.csv")]
+    assert main([*arguments, "--encoder", encoder, "--max-length", "8"]) == 0
+    out = capsys.readouterr().out
+    assert "train: 26 rows, 2 classes" in out and "test: 2 rows" in out
+    assert re.search(r"cat +14$", out, re.M) and re.search(r"dog +12$", out, re.M)
+    assert "repeats of an earlier text: 2" in out
+    assert "texts with more than one label: 1" in out
+    assert "test rows whose text is in train: 1" in out
+    # [CLS] cat, six pieces of "number", a digit or two, [SEP]: all over 8 tokens
+    assert "longer than 8 tokens: 100.0% (26 rows)" in out
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("name", ["things", 'odd "name" [1]'])
+@pytest.mark.parametrize("missing", [False, True], ids=["all labelled", "some labelled"])
+def test_a_new_recipe_loads_and_trains(
+    method, name, missing, tmp_path, capsys, encoder, draw_texts, write_rows, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    texts, labels = draw_texts(30)
+    if missing:
+        labels = [label if i < 45 else None for i, label in enumerate(labels)]
+    write_rows(tmp_path / f"{name}.csv", texts, labels)
+    assert main(["new-recipe", f"{name}.csv", "--method", method]) == 0
+    file = f"{name}.toml"
+    assert file in capsys.readouterr().out
+    written = load_recipe(file)
+    assert written.name == name and written.method.name == method
+    assert written.data.pool == ("natural" if missing else "balanced")
+    overrides = [f"model.encoder={encoder}", "training.steps=2", "training.batch=2"]
+    assert main(["train", file, *overrides, "training.batch_unlabelled=2"]) == 0
+    result = json.loads((tmp_path / "runs" / name / "result.json").read_text())
+    assert result["steps"] == 2 and result["test_rows"] > 0 and result["dev_rows"] > 0
+
+
+def test_lists_of_methods_data_sets_and_fields(capsys):
+    def names(settings):
+        return [f.name for f in dataclasses.fields(settings)]
+
+    assert main(["methods"]) == 0
+    out = capsys.readouterr().out
+    for method in METHODS.values():
+        assert method.name in out and method.paper in out and method.mixes in out
+    assert main(["datasets"]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[0] for line in out.splitlines()] == list(CATALOGUE)
+
+    assert main(["methods", "--settings"]) == 0
+    shown = re.findall(r"^    (\w+) = (.+?): (.*)$", capsys.readouterr().out, re.M)
+    fields = [name for m in METHODS.values() for name in names(m)]
+    assert [name for name, _, _ in shown] == fields
+    assert all(len(meaning) > 10 for _, _, meaning in shown), shown
+
+    assert main(["recipe-fields"]) == 0
+    shown = re.findall(r"^  (\w+) = (.*?): (.*)$", capsys.readouterr().out, re.M)
+    default = Recipe()
+    fields = [name for t in TABLES for name in names(getattr(default, t))]
+    assert [name for name, _, _ in shown] == fields
+    assert all(len(meaning) > 10 for _, _, meaning in shown), shown
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_worth_reading(command, capsys):
+    with pytest.raises(SystemExit) as done:
+        main([*([command] if command else []), "--help"])
+    assert done.value.code == 0
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) >= 5
+    if not command:
+        assert all(name in out for name in COMMANDS)
+    else:
+        first = COMMANDS[command].__doc__.splitlines()[0].split(":")[0]
+        assert first.split()[0] in out
+
+
+def test_a_byte_level_tokenizer_with_tokens_of_its_own(recipe, tmp_path, capsys, draw_texts):
+    """No token id is written down anywhere: here 0 to 4 are ordinary bytes."""
+    texts, _ = draw_texts(5)
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(texts, vocab_size=300, show_progress=False)
+    folder = tmp_path / "roberta"
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer)
+    names = {"bos": "<<go>>", "eos": "<<halt>>", "pad": "<<void>>", "unk": "<<what>>"}
+    tokenizer.add_special_tokens({f"{k}_token": v for k, v in names.items()})
+    assert tokenizer.pad_token_id > 255
+    tokenizer.save_pretrained(folder)
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=tokenizer.pad_token_id + 1 + 64,
+        type_vocab_size=1,
+    )
+    RobertaModel(config).save_pretrained(folder)
+    run = str(tmp_path / "run")
+    overrides = [f"model.encoder={folder}", "method=mixtext", "mixtext.layers=[1, 2, 3]"]
+    assert main(["train", recipe(), *overrides, "--run", run]) == 0
+    capsys.readouterr()
+    assert main(["predict", run, "the cat", "Žluťoučký kůň 🐎 naïve"]) == 0
+    together = [json.loads(x) for x in capsys.readouterr().out.splitlines()]
+    assert main(["predict", run, "the cat"]) == 0
+    [alone] = [json.loads(x) for x in capsys.readouterr().out.splitlines()]
+    # Padding beside a longer text changes nothing.
+    for name, p in alone["probabilities"].items():
+        assert abs(p - together[0]["probabilities"][name]) < 2e-6
