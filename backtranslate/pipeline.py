@@ -23,15 +23,16 @@ STATUSES = {
     "empty": "the translation was empty: the source",
     "ratio": "the translation was far too long or too short: the source",
     "failed": "the backend refused the text: the source",
+    "imported": "made elsewhere and taken as it is",
 }
 
 # A piece may grow or shrink by this factor, and by some characters more, since a short sentence may
 # well come back three times as long. Beyond it a model has lost the thread or repeats itself.
 RATIO, SLACK = 3.0, 20
 
-# A batch holds as much as this many pieces of the greatest length, when no budget is given: 4,096
-# tokens for a model with 1,024 positions, which beam 5 can hold in about 2 GB.
-LONGEST_PIECES = 4
+# A batch holds as much as this many pieces of the greatest length, unless a budget is given: 4,096
+# tokens for a model that takes 256, about 2 GB with beam 5 and a large transformer.
+LONGEST_PIECES = 16
 
 
 @dataclass(frozen=True)
@@ -316,7 +317,7 @@ def round_trip(
         backward: pivot → source language.
         decoding: see `Decoding`.
         seed: of sampling. The views depend on it, on the texts together and on the budget.
-        token_budget: size of a batch (see `token_batches`); 0 means four longest pieces.
+        token_budget: size of a batch (see `token_batches`); 0 means sixteen longest pieces.
 
     Returns:
         One view a text, same order.

@@ -68,7 +68,7 @@ def there_and_back(texts, forward=None, backward=None, **options):
         ["Dr. Smith met Mr. J. R. Jones of the U.S. Army on Jan. 5.", "They spoke."],
         ["It cost 3.50 dollars, i.e. 2.9 euros.", "Version 2.0.1 is out."],
         ['He said "Go."', "Then he left.", '"Stop!" she cried.', "(It was late.)", "“Yes.”"],
-        ["He said no.", "No. 5 it was.", "Yahoo! is a company.", "So is e.g. Apple Inc. and others etc."],
+        ["He said no.", "No. 5 it was.", "Yahoo! is one.", "So is e.g. Apple Inc. and others etc."],
         ["It was 5 p.m.", "The shop closed at 6 a.m.", "So what?!", "Nothing..."],
         ["1. First point.", "He was 12.", "She was 10 in 1999.", "IV. Fourth."],
         ["Am I?", "Yes, it was I.", "Er kam z.B. gestern.", "¿Quién es?", "¡Nadie!"],
