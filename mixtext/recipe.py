@@ -66,7 +66,8 @@ class Recipe:
                 f"method is {self.method.name!r}, which learns from unlabelled rows, but "
                 "training.batch_unlabelled is 0: raise it, or choose another method."
             )
-        if self.training.patience and not self.data.dev_per_class:
+        no_dev = self.data.split == "seeded" and not self.data.dev_per_class
+        if self.training.patience and no_dev:
             raise InputError(
                 f"training.patience is {self.training.patience} but data.dev_per_class is 0: "
                 "early stopping needs a dev set; raise one or set the other to 0."

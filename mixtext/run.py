@@ -299,7 +299,7 @@ class Run:
             "labelled": len(data.split.labelled),
             "unlabelled": len(data.split.unlabelled) if recipe.method.unlabelled else 0,
             "dev_rows": len(data.split.dev),
-            "test_rows": 0 if data.test is None else len(data.test),
+            "test_rows": 0 if data.test is None else int((data.test.labels >= 0).sum()),
             "split_seed": recipe.data.split_seed,
             "seed": recipe.training.seed,
             **outcome,
@@ -349,7 +349,7 @@ def read_view_source(recipe: Recipe, data: Data, tokenizer: Any) -> ViewSource |
     """Where the recipe's views come from; None for a method without unlabelled rows."""
     if not recipe.method.unlabelled:
         return None
-    if recipe.views.source == "word_dropout":
+    if not recipe.views.file:
         return WordDropout(recipe.views.rate, recipe.views.copies)
 
     pool = data.train.select(data.split.unlabelled)

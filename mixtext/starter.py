@@ -29,7 +29,7 @@ dev_per_class = {dev}        # rows of each class set aside to choose the best w
 split_seed = 0            # another seed draws other labelled rows; report several
 
 [views]
-source = "word_dropout"   # or "file" with file = "views.jsonl", such as back-translations
+rate = 0.1                # word dropout; or file = "views.jsonl", such as back-translations
 
 [model]
 encoder = "minilm"        # a folder or a Hugging Face name; 12 layers mix at [7, 9, 12]

@@ -142,7 +142,7 @@ def test_views_that_do_not_match_the_corpus(lines, culprits, recipe, refused, tm
     if lines is not None:
         path.write_text("".join(x + "\n" for x in lines))
     file = recipe("method=mixtext")
-    message = refused("train", file, "views.source=file", f"views.file={path}")
+    message = refused("train", file, f"views.file={path}")
     assert "views.jsonl" in message and all(x in message for x in culprits), message
 
 

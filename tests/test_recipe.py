@@ -86,7 +86,7 @@ def test_a_recipe_runs_two_steps(path, encoder, draw_texts, write_rows, tmp_path
         corpus = write_rows(tmp_path / "small.csv", *draw_texts(20))
         overrides += [f"data.corpus={corpus}", "data.test_per_class=3", "data.dev_per_class=3"]
         overrides += ["data.labels_per_class=2"]
-    if written.views.source == "file":
+    if written.views.file:
         overrides.append(f"views.file={tmp_path / 'views.jsonl'}")
         write_views(load_recipe(path, overrides), tmp_path / "views.jsonl", **given)
     recipe = load_recipe(path, overrides)
@@ -99,7 +99,7 @@ def test_a_recipe_runs_two_steps(path, encoder, draw_texts, write_rows, tmp_path
     assert steps[-1]["step"] == 2 and np.isfinite([x["loss/total"] for x in steps]).all()
     if official:
         assert result["dev_rows"] == 4000 and result["labelled"] == 20
-    if recipe.views.source == "file":
+    if recipe.views.file:
         run = Run.prepare(recipe, given.get("corpus"), given.get("test"))
         assert run.trainer.feed.views.copies == 2  # de and ru
 
@@ -234,8 +234,6 @@ def test_later_overrides_win_and_the_file_is_overridden(tmp_path):
         (["training.epochs=3"], ["training.steps", "training.epochs"]),
         (["training.steps=0"], ["training.steps", "training.epochs"]),
         (["data.test=t.csv", "data.test_per_class=5"], ["data.test", "data.test_per_class"]),
-        (["views.source=file"], ["views.source", "views.file"]),
-        (["views.file=v.jsonl"], ["views.source", "views.file"]),
         (["training.batch_unlabelled=0"], ["method", "training.batch_unlabelled"]),
         (["training.patience=3", "data.dev_per_class=0"], ["patience", "data.dev_per_class"]),
         (["data.unlabelled=u.csv"], ["data.unlabelled", "data.pool"]),

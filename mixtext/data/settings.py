@@ -86,27 +86,20 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class ViewSettings:
-    """Where the views of unlabelled texts come from.
+    """Where the views of unlabelled texts come from: a file if one is named, else word dropout.
 
     Attributes:
-        source: `word_dropout` needs nothing; `file` reads views that were made before.
-        file: the views file (JSON lines with id and text), for `file`.
-        copies: views of each text, for `word_dropout`; ≥ 0.
-        rate: share of words left out, for `word_dropout`, in (0, 1).
+        file: a views file (JSON lines with id and text); empty: word dropout, which needs nothing.
+        copies: word dropout's views of each text, ≥ 0.
+        rate: share of words that word dropout leaves out, in (0, 1).
     """
 
-    source: Literal["word_dropout", "file"] = "word_dropout"
     file: str = ""
     copies: int = 1
     rate: float = 0.1
 
     def check(self) -> None:
-        """Refuses values out of range and contradictions."""
-        if (self.source == "file") != bool(self.file):
-            raise InputError(
-                f"views.source is {self.source!r} and views.file is {self.file!r}: source 'file' "
-                "needs a file, and 'word_dropout' takes none."
-            )
+        """Refuses values out of range."""
         if self.copies < 0:
             raise InputError(f"views.copies is {self.copies}: it must be ≥ 0.")
         if not 0 < self.rate < 1:
