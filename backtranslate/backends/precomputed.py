@@ -1,8 +1,8 @@
 """Reads translations that were made elsewhere, from one JSON-lines file a direction.
 
 A line is `{"text": ..., "translation": ...}`. `text` is one piece as the text pipeline cuts it: a
-sentence, with white space made single. Lines with the same text are further samples of it: searching
-presets take the first, sampling presets draw one by the seed.
+sentence, with white space made single. Lines with the same text are further samples of it:
+searching presets take the first, sampling presets draw one by the seed.
 """
 
 import json
