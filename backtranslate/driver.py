@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from backtranslate import backends
 from backtranslate.manifest import check_manifest, read_manifest, write_manifest
-from backtranslate.pipeline import View, derive_seed, normalise, round_trip, split_sentences
+from backtranslate.pieces import sentences_of
+from backtranslate.pipeline import View, derive_seed, round_trip
 from backtranslate.store import Corpus, Shard, record
 from backtranslate.translator import PRESETS, BacktranslateError, Translator
 
@@ -163,7 +164,7 @@ def perform(job: Job) -> Any:
     seed = derive_seed(settings.seed, job.pivot, job.copy, job.first)
     decoding = PRESETS[settings.preset]
     views = round_trip(list(job.texts), forward, backward, decoding, seed, settings.token_budget)
-    return Done(views, sum(len(split_sentences(normalise(text))) for text in job.texts))
+    return Done(views, sum(len(sentences_of(text)) for text in job.texts))
 
 
 def run_here(jobs: Sequence[Any]) -> Iterator[tuple[Any, Any]]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from backtranslate.pipeline import derive_seed, normalise
+from backtranslate.pieces import normalise
+from backtranslate.pipeline import derive_seed
 
 FILTERED = ("empty", "ratio", "failed")
 TRANSLATED = ("ok", "partial", "unchanged")

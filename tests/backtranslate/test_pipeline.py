@@ -6,16 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtranslate.pipeline import (
-    STATUSES,
-    cut,
-    normalise,
-    pieces_of,
-    round_trip,
-    split_sentences,
-    token_batches,
-    translate_all,
-)
+from backtranslate.pieces import cut, normalise, sentences_of, split_sentences
+from backtranslate.pipeline import STATUSES, pieces_of, round_trip, token_batches, translate_all
 from backtranslate.translator import PRESETS, BacktranslateError
 
 BEAM = PRESETS["beam"]
@@ -85,6 +77,17 @@ def test_scripts_without_spaces_are_split_and_joined_without_spaces():
     pieces = split_sentences("你好。世界！「走吧。」他说。 再见")
     assert [p.text for p in pieces] == ["你好。", "世界！", "「走吧。」", "他说。", "再见"]
     assert [p.glue for p in pieces] == ["", "", "", " ", ""]
+
+
+def test_a_blank_line_ends_a_sentence_and_a_line_break_does_not():
+    text = "A headline\r\n \r\n\n\nThe first\nsentence. Second\u2029Third\n\n"
+    assert [p.text for p in sentences_of(text)] == [
+        "A headline",
+        "The first sentence.",
+        "Second",
+        "Third",
+    ]
+    assert [p.glue for p in sentences_of(text)] == [" ", " ", " ", ""]
 
 
 @given(st.text(alphabet=st.sampled_from("aB1.!?。 \"')(é你;,\n")) | st.text())
