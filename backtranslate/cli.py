@@ -191,13 +191,20 @@ def convert_model(arguments: list[str]) -> None:
         prog=f"{PROGRAM} convert",
         description="Converts a Marian, opus-mt or fairseq checkpoint for the ctranslate2 backend.",
     )
-    parser.add_argument("model", help="checkpoint folder, or a model's name on the hub")
-    parser.add_argument("out", type=Path, help="folder of the converted model")
-    parser.add_argument("--quantization", default="int8", help="int8, float16, float32, …")
+    add = parser.add_argument
+    add(
+        "checkpoint",
+        help="folder or hub name of a Marian model; folder of an opus-mt or fairseq one",
+    )
+    add("out", type=Path, help="folder to make; FOLDER/en-de is found with --models FOLDER")
+    add("--kind", default="marian", help="marian, opus-mt or fairseq")
+    add("--source", default="", help="language of the texts; needed for fairseq")
+    add("--target", default="", help="language of the translations; needed for fairseq")
+    add("--quantization", default="int8", help="int8, int8_float16, int16, float16 or float32")
     given = parser.parse_args(arguments)
     from backtranslate.backends.ctranslate2 import convert
 
-    convert(given.model, given.out, given.quantization)
+    convert(**vars(given))
     print(f"wrote {given.out}")
 
 

@@ -1,5 +1,6 @@
 """The command line: what it prints, what it refuses, by one sentence and exit code 2."""
 
+import inspect
 import json
 import os
 import pickle
@@ -188,6 +189,29 @@ def test_help(command, capsys):
         main([*command.split(), "--help"])
     assert end.value.code == 0
     assert f"python -m backtranslate {command}".strip() in capsys.readouterr().out
+
+
+def test_convert_hands_on_what_it_is_given(tmp_path, capsys, monkeypatch):
+    from backtranslate.backends import ctranslate2
+
+    signature = inspect.signature(ctranslate2.convert)
+    given = []
+    monkeypatch.setattr(ctranslate2, "convert", lambda **options: given.append(options))
+    code, out, _ = call(
+        capsys, "convert", "wmt19", tmp_path / "en-de", "--kind", "fairseq", "--source", "en"
+    )
+    assert code == 0 and "wrote" in out
+    assert given == [
+        {
+            "checkpoint": "wmt19",
+            "out": tmp_path / "en-de",
+            "kind": "fairseq",
+            "source": "en",
+            "target": "",
+            "quantization": "int8",
+        }
+    ]
+    signature.bind(**given[0])
 
 
 def test_it_is_a_program(texts, tmp_path):

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -236,6 +237,32 @@ def test_workers_and_shards_give_the_same_views(job, shuffles, tmp_path):
     assert merged(tmp_path / "three", corpus) == expected
     sizes = [len(list(read_records(shard_path(tmp_path / "three", s, 3)))) for s in range(3)]
     assert sizes == [80, 80, 80]
+
+
+@pytest.mark.skipif(not shutil.which("apertium"), reason="apertium is not installed")
+def test_a_real_backend_gives_the_same_views_however_it_is_run(job, tmp_path):
+    corpus = texts(60)
+    path = write(tmp_path / "texts.jsonl", corpus)
+    arguments = [path, "--backend", "apertium", "--pivots", "spa", "--chunk", 10]
+    first = job(*arguments, "--out", tmp_path / "one")
+    err = first.communicate(timeout=300)[1]
+    if "has no mode" in err:
+        pytest.skip("apertium has no pair eng-spa here")
+    assert first.returncode == 0, err
+    expected = (tmp_path / "one" / "views.jsonl").read_bytes()
+    statuses = {json.loads(line)["status"] for line in expected.splitlines()}
+    assert {"ok", "bypassed"} <= statuses
+
+    killed = job(*arguments, "--out", tmp_path / "two", "--workers", 2)
+    store = shard_path(tmp_path / "two", 0, 1)
+    while killed.poll() is None and not (store.exists() and store.stat().st_size):
+        time.sleep(0.002)
+    assert killed.poll() is None
+    killed.kill()
+    killed.wait()
+    last = job(*arguments, "--out", tmp_path / "two", "--workers", 2)
+    assert last.wait(300) == 0, last.communicate()
+    assert (tmp_path / "two" / "views.jsonl").read_bytes() == expected
 
 
 def test_a_killed_workers_chunk_is_done_again(job, shuffles, tmp_path, monkeypatch):
