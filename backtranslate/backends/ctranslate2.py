@@ -133,13 +133,12 @@ class CTranslate2:
             not a converted model.
     """
 
-    limit = LONGEST_PIECE
-
     def __init__(self, folder: Path, device: str):
         self.ctranslate2 = ctranslate2_module()
         try:
             note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
             kind, source, target = note["kind"], note["source"], note["target"]
+            positions = note["positions"]
         except (OSError, ValueError, KeyError) as error:
             raise BacktranslateError(
                 f"{folder} is not a model converted by backtranslate's convert command; convert"
@@ -153,6 +152,8 @@ class CTranslate2:
             self.subwords = SentencePieces(folder)
         else:
             self.subwords = Marian(folder / "tokenizer")
+        self.limit = min(LONGEST_PIECE, positions)
+        self.longest_answer = min(2 * LONGEST_PIECE, positions - 1)
         self.folder, self.device = folder, device
         self.translator = self.fresh()
         self.description = (
@@ -181,7 +182,7 @@ class CTranslate2:
         settings: dict[str, Any] = {
             "max_batch_size": 0,  # the batch as it is
             "max_input_length": 0,  # nothing is cut off in silence
-            "max_decoding_length": 2 * LONGEST_PIECE,
+            "max_decoding_length": self.longest_answer,
             "length_penalty": 1,
         }
         if decoding.sampling:
@@ -246,6 +247,7 @@ def convert(
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         unfinished = Path(scratch) / "model"
+        positions = 2 * LONGEST_PIECE + 1  # what can be taken for granted, if nothing tells more
         try:
             if kind == "fairseq":
                 convert_fairseq(
@@ -257,14 +259,20 @@ def convert(
                 for name in ("source.spm", "target.spm"):
                     shutil.copy(Path(checkpoint) / name, unfinished / name)
             else:
-                convert_marian(ctranslate2, str(checkpoint), unfinished, quantization)
+                positions = convert_marian(ctranslate2, str(checkpoint), unfinished, quantization)
         except BacktranslateError:
             raise
         except Exception as error:  # converters' errors have no common kind
             raise BacktranslateError(
                 f"ctranslate2 cannot convert {checkpoint} as {kind}: {error}"
             ) from error
-        note = {"kind": kind, "source": source, "target": target, "quantization": quantization}
+        note = {
+            "kind": kind,
+            "source": source,
+            "target": target,
+            "quantization": quantization,
+            "positions": positions,
+        }
         (unfinished / NOTE).write_text(json.dumps(note) + "\n", encoding="utf-8")
         unfinished.rename(out)  # at once: a folder by that name is a whole model
 
@@ -290,8 +298,8 @@ def convert_fairseq(
     shutil.copy(folder / "bpecodes", out / "bpecodes")
 
 
-def convert_marian(ctranslate2: Any, checkpoint: str, out: Path, quantization: str) -> None:
-    """A Marian model in transformers' format, with its tokenizer in a folder inside."""
+def convert_marian(ctranslate2: Any, checkpoint: str, out: Path, quantization: str) -> int:
+    """A Marian model in transformers' format, its tokenizer in a folder inside; its positions."""
     import transformers
 
     from backtranslate.backends.huggingface import loading
@@ -301,6 +309,7 @@ def convert_marian(ctranslate2: Any, checkpoint: str, out: Path, quantization: s
     converter = ctranslate2.converters.TransformersConverter(checkpoint)
     converter.convert(str(out), quantization=quantization)
     tokenizer.save_pretrained(out / "tokenizer")
+    return transformers.AutoConfig.from_pretrained(checkpoint).max_position_embeddings
 
 
 def load(backend: str, source: str, target: str, models: str, device: str) -> CTranslate2:

@@ -40,16 +40,17 @@ class Fairseq:
         folder, files = checkpoint_files(place, source, target)
         self.torch = torch
         try:
-            self.hub = transformer_model.from_pretrained(
-                str(folder),
-                checkpoint_file=os.pathsep.join(files),
-                data_name_or_path=".",
-                source_lang=source,
-                target_lang=target,
-                tokenizer="moses",
-                bpe="fastbpe",
-                bpe_codes=str(folder / "bpecodes"),
-            ).eval()
+            with warnings.catch_warnings(action="ignore"):  # hydra's, about what fairseq does
+                self.hub = transformer_model.from_pretrained(
+                    str(folder),
+                    checkpoint_file=os.pathsep.join(files),
+                    data_name_or_path=".",
+                    source_lang=source,
+                    target_lang=target,
+                    tokenizer="moses",
+                    bpe="fastbpe",
+                    bpe_codes=str(folder / "bpecodes"),
+                ).eval()
         except Exception as error:  # fairseq's errors have no common kind
             raise BacktranslateError(
                 f"fairseq cannot load {', '.join(files)} in {folder}: {error}"
