@@ -37,7 +37,7 @@ from mixtext.data.splits import (
     official_split,
     split,
 )
-from mixtext.data.views import ViewSource, WordDropout, stored_views
+from mixtext.data.views import ViewSource, WordDropout, back_translate, stored_views
 from mixtext.errors import InputError
 from mixtext.inference import Predictor, export
 from mixtext.metrics import classification_scores
@@ -349,8 +349,11 @@ def read_view_source(recipe: Recipe, data: Data, tokenizer: Any) -> ViewSource |
     """Where the recipe's views come from; None for a method without unlabelled rows."""
     if not recipe.method.unlabelled:
         return None
-    if not recipe.views.file:
+    if not recipe.views.file and not recipe.views.backend:
         return WordDropout(recipe.views.rate, recipe.views.copies)
+    file: str | Path = recipe.views.file
+    if recipe.views.backend:
+        file = back_translate(recipe.views, data.train, data.split.unlabelled, sys.stderr)
 
     pool = data.train.select(data.split.unlabelled)
 
@@ -363,7 +366,7 @@ def read_view_source(recipe: Recipe, data: Data, tokenizer: Any) -> ViewSource |
             special_tokens=recipe.model.special_tokens,
         )
 
-    return stored_views(recipe.views.file, data.train, data.split.unlabelled, tokenise_views)
+    return stored_views(file, data.train, data.split.unlabelled, tokenise_views)
 
 
 def train(

@@ -86,21 +86,53 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class ViewSettings:
-    """Where the views of unlabelled texts come from: a file if one is named, else word dropout.
+    """Where the views of unlabelled texts come from.
+
+    A views file if one is named; back-translation if a backend is named, made before training
+    starts and kept for the next run; else word dropout, which needs nothing.
 
     Attributes:
-        file: a views file (JSON lines with id and text); empty: word dropout, which needs nothing.
-        copies: word dropout's views of each text, ≥ 0.
+        file: a views file (JSON lines with id and text).
+        backend: of the back-translation, such as `apertium` or `marian`
+            (`python -m backtranslate --help` lists them).
+        pivots: languages to translate through, in the backend's codes; each gives a view.
+        language: of the texts, in the backend's code.
+        preset: how words are chosen: `paper`, `diverse` or `beam`.
+        models: where the backend's models are; empty: its default.
+        workers: processes that translate, ≥ 1.
+        cache: folder that keeps back-translations, by their content.
+        copies: views of each text by word dropout, or through each pivot by a backend that samples;
+            ≥ 0, for a backend ≥ 1.
         rate: share of words that word dropout leaves out, in (0, 1).
     """
 
     file: str = ""
+    backend: str = ""
+    pivots: tuple[str, ...] = ()
+    language: str = "en"
+    preset: str = "paper"
+    models: str = ""
+    workers: int = 1
+    cache: str = "runs/views"
     copies: int = 1
     rate: float = 0.1
 
     def check(self) -> None:
-        """Refuses values out of range."""
-        if self.copies < 0:
-            raise InputError(f"views.copies is {self.copies}: it must be ≥ 0.")
+        """Refuses values out of range and contradictions."""
+        if self.file and self.backend:
+            raise InputError(
+                f"views.file is {self.file!r} and views.backend is {self.backend!r}: views come "
+                "from one of them; leave the other out."
+            )
+        if bool(self.backend) != bool(self.pivots):
+            raise InputError(
+                f"views.backend is {self.backend!r} and views.pivots is {list(self.pivots)}: "
+                "back-translation needs both."
+            )
+        if self.copies < int(bool(self.backend)):
+            least = int(bool(self.backend))
+            raise InputError(f"views.copies is {self.copies}: it must be ≥ {least}.")
+        if self.workers < 1:
+            raise InputError(f"views.workers is {self.workers}: it must be ≥ 1.")
         if not 0 < self.rate < 1:
             raise InputError(f"views.rate is {self.rate}: it must be in (0, 1).")

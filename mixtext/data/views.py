@@ -1,4 +1,4 @@
-"""Views of unlabelled texts: joined from a file, or made on the fly by word dropout.
+"""Views of unlabelled texts: from a file, by back-translation, or on the fly by word dropout.
 
 A views file holds JSON lines, one a view, as the back-translation store writes them:
 `{"id": …, "text": …}` and optionally `pivot`, `copy` (which view it is, when a text has several),
@@ -9,13 +9,14 @@ as well.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 
 from mixtext.data.corpus import Corpus
+from mixtext.data.settings import ViewSettings
 from mixtext.errors import InputError
 
 
@@ -163,3 +164,48 @@ def stored_views(
     return StoredViews(
         [tokenise(texts) for texts in views.values()], {int(i): n for n, i in enumerate(rows)}
     )
+
+
+def back_translate(
+    settings: ViewSettings, corpus: Corpus, rows: np.ndarray, progress: TextIO | None = None
+) -> Path:
+    """Makes the back-translations that are not in the cache yet.
+
+    The cache keeps one store for each set of texts and way of translating; a store that was begun
+    is finished, a finished one is taken as it is.
+
+    Args:
+        settings: backend, pivots and how to decode.
+        corpus: the training corpus.
+        rows: (U,) indices of the rows that need views.
+        progress: where progress is shown.
+
+    Returns:
+        The views file.
+
+    Raises:
+        InputError: the backend is unknown, not installed, or failed.
+    """
+    from backtranslate.driver import Settings, make_views
+    from backtranslate.store import Corpus as Texts
+    from backtranslate.store import merge
+    from backtranslate.translator import BacktranslateError
+
+    texts = Texts([corpus.ids[i] for i in rows], [corpus.texts[i] for i in rows])
+    try:
+        made_by = Settings(
+            backend=settings.backend,
+            pivots=settings.pivots,
+            source=settings.language,
+            copies=settings.copies,
+            preset=settings.preset,
+            models=settings.models,
+            workers=settings.workers,
+        )
+        what = repr((replace(made_by, workers=1), texts.describe()))
+        store = Path(settings.cache) / f"{settings.backend}-{sha1(what)[:12]}"
+        make_views(texts, made_by, store, progress=progress)
+        merge([store], texts, store / "views.jsonl")
+    except BacktranslateError as error:
+        raise InputError(f"views.backend {settings.backend!r}: {error}") from error
+    return store / "views.jsonl"
