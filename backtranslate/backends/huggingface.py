@@ -20,7 +20,7 @@ DEFAULTS = {
     "marian": "Helsinki-NLP/opus-mt-{source}-{target}",
     "fsmt": "facebook/wmt19-{source}-{target}",
 }
-MODELS = {
+MODELS: dict[str, Any] = {
     "marian": transformers.MarianMTModel,
     "fsmt": transformers.FSMTForConditionalGeneration,
 }

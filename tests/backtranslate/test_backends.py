@@ -1,6 +1,7 @@
 """Backends: what comes out, whatever goes in. The models are tiny, random and made here."""
 
 import json
+import random
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -235,6 +236,23 @@ def test_apertium_on_2000_real_sentences():
                 assert str(number + 100000) in answer.replace(".", "").replace(",", ""), answer
                 assert answer.endswith("."), answer
         assert sum(a != b for a, b in zip(numbered, back, strict=True)) > 1900
+
+
+@with_apertium
+@pytest.mark.parametrize(("source", "target"), [("en", "spa"), ("en", "epo")])
+def test_the_batch_does_not_change_what_apertium_says(source, target):
+    pieces = sentences(700)
+    order = random.Random(1).sample(range(700), 700)
+    for one, other in ((source, target), (target, source)):
+        backend = load("apertium", one, other)
+        answers = backend.translate(pieces, BEAM, 0)
+        # Batches of 70, so that pieces meet other company, and in another order.
+        shuffled = []
+        for start in range(0, 700, 70):
+            batch = [pieces[row] for row in order[start : start + 70]]
+            shuffled += backend.translate(batch, BEAM, 1)
+        assert [answers[row] for row in order] == shuffled
+        pieces = answers
 
 
 @with_apertium
