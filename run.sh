@@ -19,10 +19,13 @@ usage() {
 Usage: ./run.sh [COMMAND] [ARGUMENTS]
 
   (no command)            the quickstart: train and compare on a small corpus, offline once installed
+  --with-apertium         the same with back-translated views: installs apertium first (Debian, as root)
   test [ARGUMENTS]        pytest, from the repository root
   check                   ruff check, ruff format --check, mypy
   tensorboard [ARGUMENTS] TensorBoard; shows runs/ of this repository unless --logdir says otherwise
   install                 install and stop
+  fairseq                 build and install the fairseq fork and ctranslate2 into .venv (needs g++)
+  fairseq-test            the same, then train, translate with and convert a tiny fairseq model
   help, -h, --help        this text
   anything else           passed on to the mixtext command: train, evaluate, predict, ...
 
@@ -159,19 +162,41 @@ has_logdir() {
     return 1
 }
 
+has_apertium() { # apertium and its pair English-Spanish
+    command -v apertium >/dev/null && apertium -l 2>/dev/null | grep -qw eng-spa
+}
+
+install_apertium() {
+    if has_apertium; then return; fi
+    command -v apt-get >/dev/null || die "--with-apertium needs apt-get: install apertium by hand."
+    ((EUID == 0)) || die "--with-apertium installs Debian packages: call it as root."
+    say "installing apertium, apertium-eng-spa and apertium-eo-en"
+    apt-get update -qq && apt-get install -qq -y --no-install-recommends \
+        apertium apertium-eng-spa apertium-eo-en >/dev/null || die "apt-get failed; see above."
+}
+
+train_quickly() { # train_quickly NAME [OVERRIDE ...]: one run of the quickstart
+    local name=$1
+    shift
+    say "mixtext train experiments/quickstart.toml $* --run runs/quickstart/$name --resume"
+    "$venv/bin/mixtext" train experiments/quickstart.toml "$@" --run "runs/quickstart/$name" --resume
+}
+
 quickstart() {
-    local method
     cd -- "$root"
     say "quickstart: BBC News, 3 labelled texts per class, MiniLM; plain training, then MixText"
-    for method in supervised mixtext; do
-        say "mixtext train experiments/quickstart.toml method=$method --run runs/quickstart/$method --resume"
-        "$venv/bin/mixtext" train experiments/quickstart.toml "method=$method" \
-            --run "runs/quickstart/$method" --resume
-    done
+    train_quickly supervised method=supervised
+    if has_apertium; then
+        say "views: back-translated by apertium, through Spanish"
+        train_quickly mixtext-apertium views.backend=apertium 'views.pivots=["spa"]'
+    else
+        say "views: word dropout; for back-translations: ./run.sh --with-apertium (Debian, as root)"
+        train_quickly mixtext
+    fi
     printf '\n'
     "$venv/bin/mixtext" table runs/quickstart
     printf '\nRuns: %s\nTensorBoard: ./run.sh tensorboard\n' "$root/runs/quickstart"
-    printf "Predict: ./run.sh predict runs/quickstart/mixtext 'The bank raised its rates again.'\n"
+    printf "Predict: ./run.sh predict runs/quickstart/mixtext* 'The bank raised its rates again.'\n"
 }
 
 if ((!$#)); then
@@ -186,8 +211,23 @@ case $command in
     help | -h | --help)
         usage
         ;;
+    --with-apertium)
+        install
+        install_apertium
+        quickstart
+        ;;
     install)
         install
+        ;;
+    fairseq)
+        install
+        exec "$root/backtranslate/fairseq-setup.sh" "$venv"
+        ;;
+    fairseq-test)
+        install
+        "$root/backtranslate/fairseq-setup.sh" "$venv"
+        cd -- "$root"
+        exec "$venv/bin/python" -m pytest tests/backtranslate/test_fairseq.py "$@"
         ;;
     test)
         install

@@ -283,12 +283,48 @@ def plot(runs: Annotated[tuple[Path, ...], POSITIONAL], out: Path = Path("runs.p
     return 0
 
 
+def back_translate(
+    data: Annotated[str, POSITIONAL],
+    options: Annotated[tuple[str, ...], POSITIONAL] = (),
+    out: Path = Path("views"),
+    root: Path | None = None,
+    text: tuple[str, ...] = (),
+    label: str = "",
+) -> int:
+    """Make views of a corpus: mixtext backtranslate DATA --out DIR --backend … --pivots …
+
+    Writes DIR/views.jsonl, for `views.file` in a recipe. All options but those below are passed on
+    to `python -m backtranslate`, which says what they mean with --help. Killed? The same command
+    goes on from there.
+
+    Args:
+        data: a file, a folder, or a name from the catalogue; its training part is translated.
+        options: for python -m backtranslate.
+        out: folder of the store.
+        root: folder that holds a catalogue data set.
+        text: columns of the text.
+        label: column of the label.
+    """
+    from backtranslate.cli import main as backtranslate_main
+    from mixtext.data.settings import DataSettings
+    from mixtext.run import load_corpora
+
+    settings = DataSettings(corpus=data, root=str(root or ""), text=text, label=label)
+    corpus, _, _ = load_corpora(settings)
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "texts.jsonl").open("w", encoding="utf-8") as file:
+        for id_, one in zip(corpus.ids, corpus.texts, strict=True):
+            file.write(json.dumps({"id": id_, "text": one}) + "\n")
+    return backtranslate_main([str(out / "texts.jsonl"), "--out", str(out), *options])
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
     "inspect-data": inspect_data,
     "new-recipe": new_recipe,
+    "backtranslate": back_translate,
     "table": table,
     "plot": plot,
     "methods": methods,
@@ -300,7 +336,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0; 2 for bad input; 3 for a lost training."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    arguments = _overrides_first(sys.argv[1:] if arguments is None else arguments)
+    arguments = _in_order(sys.argv[1:] if arguments is None else arguments)
     try:
         return int(
             tyro.extras.subcommand_cli_from_dict(
@@ -333,8 +369,20 @@ def main(arguments: list[str] | None = None) -> int:
         return codes[type(error).__name__]
 
 
-def _overrides_first(arguments: list[str]) -> list[str]:
-    """Moves `table.field=value` behind the recipe, so that it may stand after options too."""
+def _in_order(arguments: list[str]) -> list[str]:
+    """Moves `table.field=value` behind the recipe, so that it may stand after options too.
+
+    Likewise the options of `python -m backtranslate` behind a `--`.
+    """
+    if arguments[:1] == ["backtranslate"] and "--" not in arguments:
+        foreign = False
+        parts: dict[bool, list[str]] = {False: [], True: []}
+        for argument in arguments:
+            if argument.startswith("-"):
+                ours = ("-h", "--help", "--out", "--root", "--text", "--label")
+                foreign = argument.partition("=")[0] not in ours
+            parts[foreign].append(argument)
+        return [*parts[False], "--", *parts[True]]
     if arguments[:1] != ["train"]:
         return arguments
     overrides = [a for a in arguments if re.match(r"[a-z_]+(\.\w+)?=", a)]

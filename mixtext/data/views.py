@@ -6,7 +6,6 @@ A views file holds JSON lines, one a view, as the back-translation store writes 
 as well.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,10 @@ from typing import Any, Protocol, TextIO
 
 import numpy as np
 
+from backtranslate.driver import Settings, make_views
+from backtranslate.store import Corpus as Texts
+from backtranslate.store import merge, sha1
+from backtranslate.translator import BacktranslateError
 from mixtext.data.corpus import Corpus
 from mixtext.data.settings import ViewSettings
 from mixtext.errors import InputError
@@ -81,11 +84,6 @@ class StoredViews:
     def view(self, i: int, original: Row, copy: int, generator: np.random.Generator) -> Row:
         """Stored view number `copy` of corpus row i."""
         return self.tables[copy].row(self.place[i])
-
-
-def sha1(text: str) -> str:
-    """SHA-1 of a text's UTF-8 bytes, hexadecimal: how a view names the source it was made from."""
-    return hashlib.sha1(text.encode("utf-8")).hexdigest()
 
 
 def read_views(path: str | Path, corpus: Corpus, rows: np.ndarray) -> dict[str, list[str]]:
@@ -186,11 +184,6 @@ def back_translate(
     Raises:
         InputError: the backend is unknown, not installed, or failed.
     """
-    from backtranslate.driver import Settings, make_views
-    from backtranslate.store import Corpus as Texts
-    from backtranslate.store import merge
-    from backtranslate.translator import BacktranslateError
-
     texts = Texts([corpus.ids[i] for i in rows], [corpus.texts[i] for i in rows])
     try:
         made_by = Settings(
