@@ -298,6 +298,7 @@ class Run:
             "labels_per_class": recipe.data.labels_per_class,
             "labelled": len(data.split.labelled),
             "unlabelled": len(data.split.unlabelled) if recipe.method.unlabelled else 0,
+            "views": "" if self.trainer.feed.views is None else self.trainer.feed.views.description,
             "dev_rows": len(data.split.dev),
             "test_rows": 0 if data.test is None else int((data.test.labels >= 0).sum()),
             "split_seed": recipe.data.split_seed,

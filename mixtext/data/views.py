@@ -40,6 +40,11 @@ class ViewSource(Protocol):
         """Views of each text, K."""
         ...
 
+    @property
+    def description(self) -> str:
+        """What the views are, in a few words for tables."""
+        ...
+
     def view(self, i: int, original: Row, copy: int, generator: np.random.Generator) -> Row:
         """View number `copy` of corpus row i, whose own tokens are `original`."""
         ...
@@ -55,6 +60,11 @@ class WordDropout:
 
     rate: float
     copies: int = 1
+
+    @property
+    def description(self) -> str:
+        """What the views are."""
+        return " + ".join(["word dropout"] * self.copies) or "none"
 
     def view(self, i: int, original: Row, copy: int, generator: np.random.Generator) -> Row:
         """A new view of `original`."""
@@ -73,6 +83,7 @@ class WordDropout:
 class StoredViews:
     """Views that were made before, tokenised once: `tables[copy].row(place[i])` is a view."""
 
+    names: Sequence[str]
     tables: Sequence[Any]
     place: dict[int, int]
 
@@ -80,6 +91,11 @@ class StoredViews:
     def copies(self) -> int:
         """Views of each text."""
         return len(self.tables)
+
+    @property
+    def description(self) -> str:
+        """The names of the views: pivot and copy."""
+        return " + ".join(self.names)
 
     def view(self, i: int, original: Row, copy: int, generator: np.random.Generator) -> Row:
         """Stored view number `copy` of corpus row i."""
@@ -160,7 +176,9 @@ def stored_views(
     """Reads a views file (see `read_views`) and tokenises each view once."""
     views = read_views(path, corpus, rows)
     return StoredViews(
-        [tokenise(texts) for texts in views.values()], {int(i): n for n, i in enumerate(rows)}
+        list(views),
+        [tokenise(texts) for texts in views.values()],
+        {int(i): n for n, i in enumerate(rows)},
     )
 
 

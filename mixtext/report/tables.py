@@ -38,23 +38,25 @@ def spread(values: Sequence[float]) -> str:
 
 
 def comparison(results: Sequence[dict[str, Any]]) -> str:
-    """A Markdown table: a row for each corpus, label budget and method; mean ± std over seeds."""
+    """A Markdown table: mean ± std over seeds for each corpus, label budget, method and views."""
     groups: dict[tuple, list[dict[str, Any]]] = {}
     for result in results:
         method = result["method"]
         place = METHOD_ORDER.index(method) if method in METHOD_ORDER else len(METHOD_ORDER)
-        key = (result["corpus"], result["labels_per_class"], place, method)
+        views = result.get("views", "")
+        key = (result["corpus"], result["labels_per_class"], place, method, views)
         groups.setdefault(key, []).append(result)
     lines = [
-        "| corpus | labels per class | method | unlabelled | runs | test accuracy | "
+        "| corpus | labels per class | method | views | unlabelled | runs | test accuracy | "
         "test macro-F1 | best step |",
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for (corpus, labels, _, method), runs in sorted(groups.items()):
+    for (corpus, labels, _, method, views), runs in sorted(groups.items()):
         cells = [
             corpus,
             str(labels),
             method,
+            views,
             " / ".join(sorted({f"{r['unlabelled']:,}" for r in runs})),
             str(len(runs)),
             *(
