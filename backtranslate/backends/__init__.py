@@ -86,7 +86,13 @@ class Guarded:
         answers = [""] * len(pieces)
         if not filled:
             return answers
-        given = self.translator.translate([cleaned[row] for row in filled], decoding, seed)
+        batch = [cleaned[row] for row in filled]
+        try:
+            given = self.translator.translate(batch, decoding, seed)
+        except (RuntimeError, MemoryError) as error:  # torch's, out of GPU memory among them
+            raise BacktranslateError(
+                f"{self.description} failed on a batch of {len(batch)} pieces: {error}"
+            ) from error
         if len(given) != len(filled):  # a missing one would move all that follow to wrong texts
             raise BacktranslateError(
                 f"{self.description} gave {len(given)} translations for {len(filled)} pieces."

@@ -199,10 +199,7 @@ class CTranslate2:
         else:
             translator = self.translator
             settings["beam_size"] = decoding.beam
-        try:
-            results = translator.translate_batch(tokens, **settings)
-        except (RuntimeError, ValueError) as error:
-            raise BacktranslateError(f"{self.description} failed: {error}") from error
+        results = translator.translate_batch(tokens, **settings)
         return [self.subwords.decode(result.hypotheses[0]) for result in results]
 
 

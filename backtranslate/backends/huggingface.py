@@ -91,7 +91,7 @@ class HuggingFace:
         self.device = torch.device("cuda" if available and device != "cpu" else "cpu")
         with loading(kind, name):
             self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(name)
-            # Half precision would let the batch decide more often than rounding must.
+            # In half precision, rounding would let the batch decide between close beams.
             self.model: Any = MODELS[kind].from_pretrained(name, dtype=torch.float32)
         self.model.to(self.device).eval()
         positions = self.model.config.max_position_embeddings
@@ -116,8 +116,9 @@ class HuggingFace:
             "max_new_tokens": self.longest_answer,
             "max_length": None,
         }
-        tokens = self.sample(inputs, decoding, seed) if decoding.sampling else None
-        if tokens is None:
+        if decoding.sampling:
+            tokens = self.sample(inputs, decoding, seed)
+        else:
             tokens = self.model.generate(**inputs, do_sample=False, num_beams=decoding.beam)
         return self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
 
@@ -145,7 +146,8 @@ class HuggingFace:
                 logits_processor=transformers.LogitsProcessorList([likelihood]),
             )  # (B * beam, T')
         best = likelihood.means(tokens).view(-1, decoding.beam).argmax(dim=1)  # (B,)
-        return tokens.view(len(best), decoding.beam, -1)[torch.arange(len(best)), best]
+        rows = torch.arange(len(best), device=best.device)
+        return tokens.view(len(best), decoding.beam, -1)[rows, best]
 
 
 @contextmanager

@@ -59,7 +59,9 @@ def test_where_a_model_is(models, wanted):
 
 @pytest.mark.parametrize("backend", ["ctranslate2", "fairseq"])
 def test_a_missing_package_says_how_to_install_it(backend, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, backend, None)  # as if it were not installed
+    loaded = [name for name in sys.modules if name.startswith(f"{backend}.")]
+    for name in (backend, *loaded):
+        monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
     with pytest.raises(BacktranslateError, match="install"):
         load(backend, "en", "de", str(tmp_path))
 
@@ -104,6 +106,16 @@ def test_empty_pieces_pass_by_and_lines_are_joined():
 def test_a_backend_that_loses_pieces_is_caught():
     with pytest.raises(BacktranslateError, match="gave 1 translations for 2 pieces"):
         Guarded(Recorder(lose=1)).translate(["a", "b"], BEAM, 0)
+
+
+def test_a_backend_that_breaks_is_one_sentence(monkeypatch):
+    def breaks(pieces, decoding, seed):
+        raise RuntimeError("out of memory")
+
+    inner = Recorder()
+    monkeypatch.setattr(inner, "translate", breaks)
+    with pytest.raises(BacktranslateError, match="recorder failed on a batch of 2 pieces: out of"):
+        Guarded(inner).translate(["a", "", "b"], BEAM, 0)
 
 
 # --- identity, precomputed
