@@ -129,7 +129,7 @@ def test_labels_in_test_that_train_lacks(recipe, refused, tmp_path):
 @pytest.mark.parametrize(
     "lines, culprits",
     [
-        (['{"id": "900", "text": "x"}'], ["line 1", "'900'", "another corpus"]),
+        (['{"id": "900", "text": "x"}'], ["'900'", "another corpus"]),
         (['{"id": "0", "text": "x", "sha1": "00"}'], ["line 1", "'0'", "changed"]),
         (['{"id": "0", "text": "x"}'], ["lacks view", "unlabelled rows"]),
         (['{"id": "0", "text": "x"}', "{}"], ["line 2"]),
@@ -311,10 +311,42 @@ def test_train_evaluate_predict_and_table(recipe, capsys, tmp_path, corpus_file,
     assert main(["table", run, other]) == 0
     *_, row = capsys.readouterr().out.splitlines()
     cells = [x.strip() for x in row.strip("|").split("|")]
-    assert cells[:5] == ["things", "4", "tmix", "0", "2"]
+    assert cells[:6] == ["things", "4", "tmix", "", "0", "2"]
     both = [json.loads((tmp_path / x / "result.json").read_text()) for x in ("run", "other")]
     accuracies = torch.tensor([100 * x["test"]["accuracy"] for x in both], dtype=torch.float64)
-    assert cells[5] == f"{accuracies.mean():.1f} ± {accuracies.std():.1f}"
+    assert cells[6] == f"{accuracies.mean():.1f} ± {accuracies.std():.1f}"
+
+
+def test_back_translated_views_of_a_recipe_are_made_once(recipe, tmp_path, capsys):
+    """With the backend that gives texts back: what counts is that they are made, kept and used."""
+    file, cache = str(recipe()), tmp_path / "cache"
+    views = ["method=mixtext", "views.backend=identity", f"views.cache={cache}"]
+    views += ['views.pivots=["xx", "yy"]', "training.steps=2", "training.evaluate_every=2"]
+    capsys.readouterr()
+    for name in ("one", "two"):
+        assert main(["train", file, *views, "--run", str(tmp_path / name)]) == 0
+        result = json.loads((tmp_path / name / "result.json").read_text())
+        assert result["views"] == "xx/0 + yy/0"
+        (store,) = cache.glob("identity-*/views-*.jsonl")
+        assert len(store.read_text().splitlines()) == 2 * result["unlabelled"]
+        # The second run finds all of them there.
+        assert ("sentences/s" in capsys.readouterr().err) == (name == "one")
+    capsys.readouterr()
+
+
+def test_backtranslate_writes_views_that_a_recipe_reads(tmp_path, capsys, corpus_file, recipe):
+    out = tmp_path / "views"
+    options = ["--backend", "identity", "--pivot", "xx", "--out", str(out), "--preset", "beam"]
+    assert main(["backtranslate", str(corpus_file), *options]) == 0
+    file = str(recipe())
+    views = ["method=mixtext", f"views.file={out / 'views.jsonl'}", "training.steps=2"]
+    run = tmp_path / "run"
+    assert main(["train", file, *views, "training.evaluate_every=2", "--run", str(run)]) == 0
+    assert json.loads((run / "result.json").read_text())["views"] == "xx/0"
+    capsys.readouterr()
+    options[1] = "none"
+    assert main(["backtranslate", str(corpus_file), *options]) == 2
+    assert "there is no backend 'none'" in capsys.readouterr().err
 
 
 def test_inspect_data_counts(tmp_path, capsys, encoder):

@@ -114,14 +114,15 @@ def read_views(path: str | Path, corpus: Corpus, rows: np.ndarray) -> dict[str, 
         view name (`pivot/copy`) → U view texts, in the order of `rows`.
 
     Raises:
-        InputError: missing file, broken line, an id that the corpus lacks, a view made from
-            another text than the corpus holds, a row without views, the same view twice.
+        InputError: missing file, broken line, no id that the corpus has, a view made from another
+            text than the corpus holds, a row without views, the same view twice.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"views file {path} does not exist: check `views.file`.")
     position = {id_: i for i, id_ in enumerate(corpus.ids)}
     found: dict[str, dict[int, str]] = {}
+    foreign = ""
     with path.open("rb") as lines:  # bytes: a line that is not UTF-8 is reported by its number
         for number, line in enumerate(lines, 1):
             where = f"views file {path}, line {number}"
@@ -140,10 +141,8 @@ def read_views(path: str | Path, corpus: Corpus, rows: np.ndarray) -> dict[str, 
                     f"found {shown!r}."
                 ) from None
             if id_ not in position:
-                raise InputError(
-                    f"{where}: id {id_!r} is not in the corpus: this views file was made for "
-                    "another corpus; make views for this one."
-                )
+                foreign = foreign or id_
+                continue  # a row that was set aside as test, or dropped as a duplicate
             i = position[id_]
             if "sha1" in entry and entry["sha1"] != sha1(corpus.texts[i]):
                 raise InputError(
@@ -156,6 +155,11 @@ def read_views(path: str | Path, corpus: Corpus, rows: np.ndarray) -> dict[str, 
                 if i in column:
                     raise InputError(f"{where}: id {id_!r} has view {name} twice.")
                 column[i] = text if text.strip() else corpus.texts[i]
+    if not found and foreign:
+        raise InputError(
+            f"views file {path} was made for another corpus, which has ids such as {foreign!r}: "
+            f"make views for this one, whose first id is {corpus.ids[0]!r}."
+        )
     if not found:
         raise InputError(f"views file {path} is empty: make views first.")
     joined = {}

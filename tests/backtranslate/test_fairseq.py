@@ -29,7 +29,7 @@ BEAM, PAPER, DIVERSE = PRESETS["beam"], PRESETS["paper"], PRESETS["diverse"]
 def trained(tmp_path_factory):
     """A folder with en-de and de-en, and sentences in held-out.en."""
     folder = tmp_path_factory.mktemp("fairseq")
-    script = Path(__file__).with_name("train_tiny_fairseq.py")
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "tiny_fairseq.py"
     done = subprocess.run(
         [sys.executable, str(script), str(folder)], capture_output=True, text=True, check=False
     )

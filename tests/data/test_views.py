@@ -125,9 +125,16 @@ def test_bytes_that_are_no_utf8(tmp_path):
     assert "line 2" in sentence and "UTF-8" in sentence
 
 
-def test_unknown_id(tmp_path):
-    sentence = refusal(write(tmp_path, view("a"), view("zebra")))
-    assert "line 2" in sentence and "'zebra' is not in the corpus" in sentence
+def test_views_of_another_corpus(tmp_path):
+    sentence = refusal(write(tmp_path, view("zebra"), view("gnu")))
+    assert "'zebra'" in sentence and "another corpus" in sentence
+
+
+def test_views_of_rows_set_aside_are_passed_over(tmp_path):
+    lines = [view(id_) for id_ in ("zebra", *(CORPUS.ids[i] for i in ROWS))]
+    assert list(read_views(write(tmp_path, *lines), CORPUS, ROWS)) == list(
+        read_views(write(tmp_path, *lines[1:]), CORPUS, ROWS)
+    )
 
 
 def test_text_that_has_changed(tmp_path):
