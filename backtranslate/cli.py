@@ -93,7 +93,8 @@ def make(arguments: list[str]) -> None:
         "--token-budget",
         type=int,
         default=Settings.token_budget,
-        help="of a batch, in tokens or, where a backend has none, characters; 0: by its limit",
+        help="of a batch, in tokens or, where a backend has none, characters; 0: four times the "
+        "longest piece, which is 1,024 tokens for neural backends",
     )
     add("--chunk", type=int, default=Settings.chunk, help="texts that are done and saved together")
     add("--workers", type=int, default=Settings.workers, help="processes on this machine")

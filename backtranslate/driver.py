@@ -41,7 +41,8 @@ class Settings:
         models: where the backend's models are; empty means the backend's default.
         device: `auto`, `cpu`, `cuda`, `cuda:1` …
         seed: of sampling, ≥ 0.
-        token_budget: size of a batch in the backend's units; 0 means sixteen longest pieces.
+        token_budget: size of a batch in the backend's units; 0 means four pieces of the greatest
+            length, which is 1,024 tokens for neural backends.
         chunk: texts a unit of work, ≥ 1; what a killed process loses at most. Larger ones sort and
             batch better.
         workers: processes on this machine, ≥ 1, each with models of its own.

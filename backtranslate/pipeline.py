@@ -29,9 +29,10 @@ STATUSES = {
 # well come back three times as long. Beyond it a model has lost the thread or repeats itself.
 RATIO, SLACK = 3.0, 20
 
-# A batch holds as much as this many pieces of the greatest length, unless a budget is given: 4,096
-# tokens for a model that takes 256, about 2 GB with beam 5 and a large transformer.
-LONGEST_PIECES = 16
+# A batch holds as much as this many pieces of the greatest length, unless a budget is given: 1,024
+# tokens for a neural backend, whose pieces have at most 256. Larger batches were slower on a CPU
+# (fairseq: 392 sentences/s with 1,024 tokens, 340 with 4,096); a GPU may want a larger budget.
+LONGEST_PIECES = 4
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,8 @@ def round_trip(
         backward: pivot → source language.
         decoding: see `Decoding`.
         seed: of sampling. The views depend on it, on the texts together and on the budget.
-        token_budget: size of a batch (see `token_batches`); 0 means sixteen longest pieces.
+        token_budget: size of a batch (see `token_batches`); 0 means `LONGEST_PIECES` times the
+            translator's limit.
 
     Returns:
         One view a text, same order.

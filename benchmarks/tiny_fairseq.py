@@ -1,14 +1,17 @@
-"""Trains a tiny real fairseq model in each direction, on text made here; needs about a minute.
+"""Trains a tiny real fairseq model in each direction, for a test and a benchmark.
 
-    python train_tiny_fairseq.py OUT
+    python benchmarks/tiny_fairseq.py OUT [SENTENCES]
 
 OUT/en-de and OUT/de-en are then laid out as fairseq publishes its models (model.pt, dict.en.txt,
 dict.de.txt, bpecodes), and OUT/held-out.en holds sentences that no model has seen, one a line.
 
-The languages are English of a small grammar and the same with other words: a substitution, which a
-model of one layer learns.
+Without SENTENCES the languages are English of a small grammar and the same with other words: a
+substitution, which a model of one layer learns in a minute. SENTENCES is a file of English, one
+sentence a line; the other language is then the same with other vowels, so that what the models
+read and write is as long as real text.
 """
 
+import argparse
 import random
 import shutil
 import subprocess
@@ -31,6 +34,8 @@ VERBS = {
 }  # fmt: skip
 JOINTS = {"and": "und", "but": "aber", "because": "weil", "while": "während"}
 MARKS = {".": ".", "!": "!", "?": "?"}
+
+OTHER_VOWELS = str.maketrans("aeiouAEIOU", "eiouaEIOUA")
 
 
 def clause(draw: random.Random) -> list[tuple[str, str]]:
@@ -60,14 +65,12 @@ def sentence(draw: random.Random) -> tuple[str, str]:
     return texts[0], texts[1]
 
 
-def write_text(folder: Path, count: int) -> Path:
+def write_text(folder: Path, pairs: list[tuple[str, str]], merges: int) -> Path:
     """Train and valid text in both languages, tokenised and split; returns the BPE codes."""
     import fastBPE
     import sacremoses
     from subword_nmt import learn_bpe
 
-    draw = random.Random(5)
-    pairs = list(dict.fromkeys(sentence(draw) for _ in range(count)))
     moses = [sacremoses.MosesTokenizer(language) for language in ("en", "de")]
     tokenised = [
         [
@@ -78,11 +81,11 @@ def write_text(folder: Path, count: int) -> Path:
     ]
     learned = folder / "codes.learned"
     with learned.open("w", encoding="utf-8") as file:
-        learn_bpe.learn_bpe([*tokenised[0], *tokenised[1]], file, 150)
+        learn_bpe.learn_bpe([*tokenised[0], *tokenised[1]], file, merges)
     codes = folder / "bpecodes"
     # fastBPE wants a count behind each pair, and no line of version.
-    merges = learned.read_text(encoding="utf-8").splitlines()[1:]
-    codes.write_text("".join(f"{merge} 1\n" for merge in merges), encoding="utf-8")
+    lines = learned.read_text(encoding="utf-8").splitlines()[1:]
+    codes.write_text("".join(f"{line} 1\n" for line in lines), encoding="utf-8")
     split = fastBPE.fastBPE(str(codes))
     for side, language in enumerate(("en", "de")):
         lines = split.apply(tokenised[side])
@@ -126,15 +129,27 @@ def train(text: Path, codes: Path, source: str, target: str, out: Path, epochs: 
         shutil.copy(data / f"dict.{language}.txt", out / f"dict.{language}.txt")
 
 
-def main(out: Path) -> None:
+def main(out: Path, sentences: Path | None) -> None:
     """Both directions."""
+    if sentences is None:
+        draw = random.Random(5)
+        pairs = list(dict.fromkeys(sentence(draw) for _ in range(4000)))
+        merges, epochs = 150, 12
+    else:
+        lines = sentences.read_text(encoding="utf-8").splitlines()
+        pairs = [(line, line.translate(OTHER_VOWELS)) for line in lines]
+        merges, epochs = 2000, 6
     text = out / "text"
     text.mkdir(parents=True)
-    codes = write_text(text, 4000)
+    codes = write_text(text, pairs, merges)
     shutil.copy(text / "held-out.en", out / "held-out.en")
     for source, target in (("en", "de"), ("de", "en")):
-        train(text, codes, source, target, out / f"{source}-{target}", epochs=12)
+        train(text, codes, source, target, out / f"{source}-{target}", epochs)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("sentences", type=Path, nargs="?", help="English, one sentence a line")
+    given = parser.parse_args()
+    main(given.out, given.sentences)
