@@ -32,7 +32,8 @@ for seed in ${SEEDS:-0 1 2}; do
             *) views=("views.file=$root/runs/views/ag_news-$arm/views.jsonl") ;;
         esac
         go "$root/run.sh" train "$root/experiments/ag_news.toml" \
-            "data.root=$ROOT" "data.split_seed=$seed" "training.seed=$seed" training.patience=0 \
+            "data.root=$ROOT" "data.split_seed=$seed" "training.seed=$seed" training.steps=120 \
+            training.patience=0 \
             "${views[@]}" --run "$root/runs/views-worth/$arm-$seed" --resume
     done
 done
