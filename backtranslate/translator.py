@@ -1,7 +1,7 @@
 """What a backend is: something that translates pieces of text in one direction.
 
-A round trip is two translators. The pipeline (`pipeline.py`) cuts texts into pieces, hands them over
-in batches and puts the answers together again; a backend sees neither corpora nor stores.
+A round trip is two translators. The pipeline (`pipeline.py`) cuts texts into pieces, hands them
+over in batches and puts the answers together again; a backend sees neither corpora nor stores.
 """
 
 from dataclasses import dataclass

@@ -154,9 +154,9 @@ def inspect_data(
         max_length: tokens beyond which a text would be cut.
     """
     from mixtext.data.inspection import describe, inspect
+    from mixtext.data.prepare import load_corpora
     from mixtext.data.settings import DataSettings
     from mixtext.models.pretrained import load_tokenizer
-    from mixtext.run import load_corpora
 
     settings = DataSettings(
         corpus=data,
@@ -306,8 +306,8 @@ def back_translate(
         label: column of the label.
     """
     from backtranslate.cli import main as backtranslate_main
+    from mixtext.data.prepare import load_corpora
     from mixtext.data.settings import DataSettings
-    from mixtext.run import load_corpora
 
     settings = DataSettings(corpus=data, root=str(root or ""), text=text, label=label)
     corpus, _, _ = load_corpora(settings)

@@ -24,19 +24,8 @@ import numpy as np
 import torch
 
 from mixtext.data.batches import Feed, Tokens, tokenise
-from mixtext.data.catalogue import load_any
 from mixtext.data.corpus import Corpus, align_labels
-from mixtext.data.readers import read_corpus
-from mixtext.data.settings import DataSettings
-from mixtext.data.splits import (
-    OFFICIAL_POOL,
-    Split,
-    drop_duplicates,
-    duplicates,
-    hold_out,
-    official_split,
-    split,
-)
+from mixtext.data.prepare import Data, prepare_data
 from mixtext.data.views import ViewSource, WordDropout, back_translate, stored_views
 from mixtext.errors import InputError
 from mixtext.inference import Predictor, export
@@ -50,114 +39,6 @@ from mixtext.training.scoring import probabilities
 from mixtext.training.settings import choose_device
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scikit-learn", "safetensors")
-
-
-@dataclass(frozen=True)
-class Data:
-    """A corpus, split: what a run learns from and what it is scored on.
-
-    Attributes:
-        train: the training rows; `split` holds indices into them.
-        test: the test rows, or None.
-        split: labelled, unlabelled and dev rows.
-        notes: sentences about what was found (duplicates, leaks, replaced characters).
-    """
-
-    train: Corpus
-    test: Corpus | None
-    split: Split
-    notes: list[str]
-
-
-def load_corpora(
-    settings: DataSettings, train: Corpus | None = None, test: Corpus | None = None
-) -> tuple[Corpus, Corpus | None, list[str]]:
-    """Reads train and test as the settings say, or takes the given ones, and makes them ready.
-
-    The third part of what is returned is notes on what was found.
-    """
-    options: dict[str, Any] = {}
-    if settings.text:
-        options["text"] = settings.text
-    if settings.label:
-        options["label"] = settings.label
-    if settings.id:
-        options["id_column"] = settings.id
-    if settings.encoding_errors:
-        options["encoding_errors"] = settings.encoding_errors
-    if not settings.header:
-        options["header"] = False
-    if settings.skip_empty:
-        options["skip_empty"] = True
-    if train is None:
-        train, test = load_any(
-            settings.corpus, root=settings.root or None, test=settings.test or None, **options
-        )
-    notes = []
-    replaced = train.replacements + (test.replacements if test is not None else 0)
-    if replaced:
-        notes.append(f"{replaced} characters were not valid UTF-8 and were replaced")
-    if settings.drop_duplicates:
-        train, dropped = drop_duplicates(train)
-        notes.append(f"{dropped} duplicate texts left out of {train.name}")
-    if test is None and settings.test_per_class:
-        # One fixed test part for all split seeds: only what is learned from may vary.
-        rest, held = hold_out(train.labels, settings.test_per_class, 0, train.label_names)
-        train, test = train.select(rest), train.select(held)
-    if settings.unlabelled:
-        options |= {"label": None, "name": "unlabelled"}
-        train = train.extended(read_corpus(settings.unlabelled, **options))
-    if test is not None:
-        test = align_labels(train, test)
-        leaks = duplicates(train.texts, test.texts)
-        if leaks:
-            notes.append(
-                f"{len({t for _, t in leaks})} test texts are also in the training part, the "
-                f"first as row {train.ids[leaks[0][0]]!r}"
-            )
-    return train, test, notes
-
-
-def prepare_data(recipe: Recipe, train: Corpus | None = None, test: Corpus | None = None) -> Data:
-    """Loads the recipe's corpus, or takes the given one, and splits it."""
-    settings = recipe.data
-    if train is None and test is not None:
-        raise InputError("test is given without corpus: give both, or let recipe.data name both.")
-    train, test, notes = load_corpora(settings, train, test)
-    if train.classes < 2:
-        raise InputError(
-            f"{train.source or train.name or 'the corpus'} has only one class "
-            f"({', '.join(train.label_names) or 'no labels at all'}): a classifier needs two."
-        )
-    if test is not None and not (test.labels >= 0).any():
-        raise InputError(
-            f"the test part {test.source or test.name} has no labels to score with: add them, or "
-            "leave it out."
-        )
-    if test is None and recipe.training.test_at_every_tie:
-        raise InputError(
-            "training.test_at_every_tie is true but there is no test part: set data.test or "
-            "data.test_per_class, or training.test_at_every_tie to false."
-        )
-    if settings.split == "official":
-        rows = official_split(
-            train.labels,
-            settings.labels_per_class,
-            settings.unlabelled_per_class or OFFICIAL_POOL,
-            label_names=train.label_names,
-        )
-    else:
-        rows = split(
-            train.labels,
-            settings.labels_per_class,
-            settings.dev_per_class,
-            settings.unlabelled_per_class or None,
-            pool=settings.pool,
-            seed=settings.split_seed,
-            need_unlabelled=recipe.method.unlabelled,
-            label_names=train.label_names,
-        )
-    return Data(train, test, rows, notes)
 
 
 @dataclass
@@ -176,7 +57,12 @@ class Run:
     ) -> "Run":
         """Loads everything a recipe names; all refusals of bad input happen here."""
         device = choose_device(recipe.training.device)
-        data = prepare_data(recipe, train, test)
+        data = prepare_data(recipe.data, recipe.method.unlabelled, train, test)
+        if data.test is None and recipe.training.test_at_every_tie:
+            raise InputError(
+                "training.test_at_every_tie is true but there is no test part: set data.test or "
+                "data.test_per_class, or training.test_at_every_tie to false."
+            )
         model, tokenizer = build_model(recipe.model, data.train.classes, recipe.training.seed)
         views = read_view_source(recipe, data, tokenizer)
         recipe.method.check(model.encoder.layers, None if views is None else views.copies)

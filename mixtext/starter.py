@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from mixtext.data.catalogue import CATALOGUE
+from mixtext.data.prepare import load_corpora
 from mixtext.data.settings import DataSettings
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
-from mixtext.run import load_corpora
 
 TEMPLATE = """\
 # {name}: {rows:,} training rows, {classes} classes, {test}.

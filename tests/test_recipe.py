@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixtext.data.corpus import Corpus
+from mixtext.data.prepare import load_corpora
 from mixtext.data.settings import DataSettings
 from mixtext.data.splits import official_split, split
 from mixtext.data.views import sha1
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
 from mixtext.recipe import TABLES, Recipe, dump_recipe, flat, load_recipe, make_recipe
-from mixtext.run import Run, load_corpora, train
+from mixtext.run import Run, train
 from mixtext.training.settings import TrainingSettings
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"

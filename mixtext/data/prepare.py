@@ -1,0 +1,136 @@
+"""From settings to data that a run can learn from: corpora read, checked and split."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mixtext.data.catalogue import load_any
+from mixtext.data.corpus import Corpus, align_labels
+from mixtext.data.readers import read_corpus
+from mixtext.data.settings import DataSettings
+from mixtext.data.splits import (
+    OFFICIAL_POOL,
+    Split,
+    drop_duplicates,
+    duplicates,
+    hold_out,
+    official_split,
+    split,
+)
+from mixtext.errors import InputError
+
+
+@dataclass(frozen=True)
+class Data:
+    """A corpus, split: what a run learns from and what it is scored on.
+
+    Attributes:
+        train: the training rows; `split` holds indices into them.
+        test: the test rows, or None.
+        split: labelled, unlabelled and dev rows.
+        notes: sentences about what was found (duplicates, leaks, replaced characters).
+    """
+
+    train: Corpus
+    test: Corpus | None
+    split: Split
+    notes: list[str]
+
+
+def load_corpora(
+    settings: DataSettings, train: Corpus | None = None, test: Corpus | None = None
+) -> tuple[Corpus, Corpus | None, list[str]]:
+    """Reads train and test as the settings say, or takes the given ones, and makes them ready.
+
+    The third part of what is returned is notes on what was found.
+    """
+    options: dict[str, Any] = {}
+    if settings.text:
+        options["text"] = settings.text
+    if settings.label:
+        options["label"] = settings.label
+    if settings.id:
+        options["id_column"] = settings.id
+    if settings.encoding_errors:
+        options["encoding_errors"] = settings.encoding_errors
+    if not settings.header:
+        options["header"] = False
+    if settings.skip_empty:
+        options["skip_empty"] = True
+    if train is None:
+        train, test = load_any(
+            settings.corpus, root=settings.root or None, test=settings.test or None, **options
+        )
+    notes = []
+    replaced = train.replacements + (test.replacements if test is not None else 0)
+    if replaced:
+        notes.append(f"{replaced} characters were not valid UTF-8 and were replaced")
+    if settings.drop_duplicates:
+        train, dropped = drop_duplicates(train)
+        notes.append(f"{dropped} duplicate texts left out of {train.name}")
+    if test is None and settings.test_per_class:
+        # One fixed test part for all split seeds: only what is learned from may vary.
+        rest, held = hold_out(train.labels, settings.test_per_class, 0, train.label_names)
+        train, test = train.select(rest), train.select(held)
+    if settings.unlabelled:
+        options |= {"label": None, "name": "unlabelled"}
+        train = train.extended(read_corpus(settings.unlabelled, **options))
+    if test is not None:
+        test = align_labels(train, test)
+        leaks = duplicates(train.texts, test.texts)
+        if leaks:
+            notes.append(
+                f"{len({t for _, t in leaks})} test texts are also in the training part, the "
+                f"first as row {train.ids[leaks[0][0]]!r}"
+            )
+    return train, test, notes
+
+
+def prepare_data(
+    settings: DataSettings,
+    need_unlabelled: bool,
+    train: Corpus | None = None,
+    test: Corpus | None = None,
+) -> Data:
+    """Loads the corpus that the settings name, or takes the given one, and splits it.
+
+    Args:
+        settings: see `DataSettings`.
+        need_unlabelled: refuse an empty pool.
+        train: the training rows, instead of those that the settings name.
+        test: the test rows, with `train`.
+
+    Raises:
+        InputError: bad rows, too few of them, one class only, a test part without labels.
+    """
+    if train is None and test is not None:
+        raise InputError("test is given without corpus: give both, or let the recipe name both.")
+    train, test, notes = load_corpora(settings, train, test)
+    if train.classes < 2:
+        raise InputError(
+            f"{train.source or train.name or 'the corpus'} has only one class "
+            f"({', '.join(train.label_names) or 'no labels at all'}): a classifier needs two."
+        )
+    if test is not None and not (test.labels >= 0).any():
+        raise InputError(
+            f"the test part {test.source or test.name} has no labels to score with: add them, or "
+            "leave it out."
+        )
+    if settings.split == "official":
+        rows = official_split(
+            train.labels,
+            settings.labels_per_class,
+            settings.unlabelled_per_class or OFFICIAL_POOL,
+            label_names=train.label_names,
+        )
+    else:
+        rows = split(
+            train.labels,
+            settings.labels_per_class,
+            settings.dev_per_class,
+            settings.unlabelled_per_class or None,
+            pool=settings.pool,
+            seed=settings.split_seed,
+            need_unlabelled=need_unlabelled,
+            label_names=train.label_names,
+        )
+    return Data(train, test, rows, notes)
