@@ -259,7 +259,7 @@ def table(runs: Annotated[tuple[Path, ...], POSITIONAL]) -> int:
     Prints a Markdown table, mean ± standard deviation over seeds, made from result.json files.
 
     Args:
-        runs: run folders, or folders that hold some.
+        runs: run folders, folders that hold some, or files of results, one JSON object a line.
     """
     from mixtext.report.tables import comparison, read_results
 
