@@ -9,8 +9,6 @@ one and in random order, so that a discriminator can refuse them and stop when i
 
     made = candidates(sentences, table, "sub_sequence", generator=generator)
     kept = take_accepted(made, is_fluent, rate=0.2, handed=len(sentences.tokens))
-
-Tokens are rows of an embedding table; what they stand for (words, pieces) is the caller's affair.
 """
 
 import itertools
@@ -58,7 +56,7 @@ class TaggedSentences:
     """Sentences with one hard label a token.
 
     Attributes:
-        tokens: token ids of each sentence, integers, shape `(T,)` each.
+        tokens: rows of the embedding table, words or pieces, shape `(T,)` for each sentence.
         labels: label ids of each sentence, in [0, num_labels), shape `(T,)` each.
         num_labels: C, the columns of the soft labels.
         outside: label id of O.
@@ -140,7 +138,7 @@ def nearest_tokens(
     the distance is computed directly in float64. So the answer is that of a direct search, with
     any `chunk`, also where tokens have equal or nearly equal embeddings.
 
-    Extra memory is at most about 72·256·chunk + 28·chunk·D bytes: 164 MB with D = 768.
+    Extra memory is at most about 72·256·chunk + 36·chunk·D bytes: 189 MB with D = 768.
 
     Args:
         targets: floats, shape `(N, D)`.
@@ -154,18 +152,16 @@ def nearest_tokens(
         Token ids, int64, shape `(N,)`.
 
     Raises:
-        InputError: a target has no token left.
+        InputError: a target has no token left (at a finite distance).
     """
-    if squared is None:
-        squared = squared_norms(table)
-    if parents is None:
-        parents = np.full((len(targets), 2), -1)
+    squared = squared_norms(table, chunk) if squared is None else squared
+    parents = np.full((len(targets), 2), -1) if parents is None else parents
     if len(targets) > TARGETS_AT_ONCE:
         cuts = range(TARGETS_AT_ONCE, len(targets), TARGETS_AT_ONCE)
         few = zip(np.split(targets, cuts), np.split(parents, cuts), strict=True)
-        given = {"chunk": chunk, "squared": squared}
-        return np.concatenate([nearest_tokens(t, table, allowed, p, **given) for t, p in few])
-
+        return np.concatenate(
+            [nearest_tokens(t, table, allowed, p, chunk=chunk, squared=squared) for t, p in few]
+        )
     targets = targets.astype(np.float64)
     limits = np.finfo(np.float32 if table.dtype in (np.float16, np.float32) else np.float64)
     # Standard bounds on the rounding of a dot product, taken twice; `floor` covers underflow.
@@ -173,7 +169,6 @@ def nearest_tokens(
     floor = float(np.sqrt(limits.tiny / limits.eps))
     target_squared = np.square(targets).sum(axis=1)[:, None]  # (N, 1)
     reach = terms * float(limits.eps) * (np.sqrt(target_squared) + floor)
-
     best = np.full(len(targets), -1, dtype=np.int64)
     best_distance = np.full(len(targets), np.inf)
     ceiling = np.full((len(targets), 1), np.inf)  # the nearest token is not farther than this
@@ -201,9 +196,7 @@ def nearest_tokens(
             order = order[direct[order] < best_distance[a[order]]]  # strictly: first on ties
             best[a[order]], best_distance[a[order]] = first + t[order], direct[order]
     if (best < 0).any():
-        raise InputError(
-            "A target has no token at a finite distance that is neither disallowed nor a parent."
-        )
+        raise InputError("A target has no token left to choose: allow more tokens.")
     return best
 
 
@@ -284,9 +277,8 @@ def paired_windows(
     Args and Raises: as in `candidates`.
     """
     if pairing not in get_args(Pairing):
-        raise InputError(
-            f"There is no pairing {pairing!r}: choose one of {', '.join(get_args(Pairing))}."
-        )
+        names = ", ".join(get_args(Pairing))
+        raise InputError(f"There is no pairing {pairing!r}: choose one of {names}.")
     _check_window(size, threshold)
     windows: list[Window] = []
     groups: list[int] = []
