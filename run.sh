@@ -178,7 +178,7 @@ install_apertium() {
 train_quickly() { # train_quickly NAME [OVERRIDE ...]: one run of the quickstart
     local name=$1
     shift
-    say "mixtext train experiments/quickstart.toml $* --run runs/quickstart/$name --resume"
+    say "mixtext train experiments/quickstart.toml${*:+ $*} --run runs/quickstart/$name --resume"
     "$venv/bin/mixtext" train experiments/quickstart.toml "$@" --run "runs/quickstart/$name" --resume
 }
 
