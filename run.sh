@@ -163,7 +163,8 @@ has_logdir() {
 }
 
 has_apertium() { # apertium and its pair English-Spanish
-    command -v apertium >/dev/null && apertium -l 2>/dev/null | grep -qw eng-spa
+    command -v apertium >/dev/null &&
+        [[ $(apertium -l 2>/dev/null) =~ (^|[[:space:]])eng-spa($|[[:space:]]) ]]
 }
 
 install_apertium() {
