@@ -187,17 +187,19 @@ quickstart() {
     cd -- "$root"
     say "quickstart: BBC News, 3 labelled texts per class, MiniLM; plain training, then MixText"
     train_quickly supervised method=supervised
+    local name=mixtext
     if has_apertium; then
+        name=mixtext-apertium
         say "views: back-translated by apertium, through Spanish"
-        train_quickly mixtext-apertium views.backend=apertium 'views.pivots=["spa"]'
+        train_quickly $name views.backend=apertium 'views.pivots=["spa"]'
     else
         say "views: word dropout; for back-translations: ./run.sh --with-apertium (Debian, as root)"
-        train_quickly mixtext
+        train_quickly $name
     fi
     printf '\n'
     "$venv/bin/mixtext" table runs/quickstart
     printf '\nRuns: %s\nTensorBoard: ./run.sh tensorboard\n' "$root/runs/quickstart"
-    printf "Predict: ./run.sh predict runs/quickstart/mixtext* 'The bank raised its rates again.'\n"
+    printf "Predict: ./run.sh predict runs/quickstart/%s 'The bank raised its rates again.'\n" "$name"
 }
 
 if ((!$#)); then
