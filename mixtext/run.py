@@ -120,6 +120,7 @@ class Run:
         """The plan in words: data, split sizes, method, steps."""
         recipe, data, plan = self.recipe, self.data, self.trainer.plan
         test = "no test part" if data.test is None else f"{len(data.test)} test"
+        views = self.trainer.feed.views
         cut = float((self.tokens["train"].lengths >= recipe.model.max_length).mean())
         lines = [
             f"corpus    {data.train.name}: {len(data.train)} training rows, {test}, "
@@ -134,8 +135,8 @@ class Run:
             f" labelled rows"
             + (
                 f" and {recipe.training.batch_unlabelled * recipe.training.accumulate} unlabelled "
-                f"with {self.trainer.feed.views.copies} views each"
-                if self.trainer.feed.views is not None
+                f"(views: {views.description})"
+                if views is not None
                 else ""
             )
             + f", evaluation every {plan.evaluate} steps, on {self.trainer.device}",
