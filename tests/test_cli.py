@@ -265,7 +265,7 @@ def test_dry_run_tells_the_plan_and_writes_nothing(recipe, capsys, tmp_path, mon
     assert "75 training rows, 15 test, 3 classes (animals, food, tools)" in out
     assert "12 labelled, 48 unlabelled, 15 dev" in out
     assert "12 layers" in out and "mixtext" in out
-    assert "30 steps of 4 labelled rows and 4 unlabelled with 1 views each" in out
+    assert "30 steps of 4 labelled rows and 4 unlabelled (views: word dropout)" in out
     assert re.search(r"^time +about \d+(\.\d)? (s|min) ", out, re.M)
 
 
