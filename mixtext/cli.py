@@ -1,13 +1,11 @@
 """The command line: `mixtext COMMAND`. Each command is a function below, its help the docstring."""
 
 import dataclasses
-import inspect as source
 import json
 import os
 import re
 import shlex
 import sys
-import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -212,44 +210,25 @@ def methods(settings: bool = False) -> int:
     Args:
         settings: list every setting with its default and meaning.
     """
-    from mixtext.methods import METHODS
+    from mixtext.report.listings import list_methods
 
-    for method in METHODS.values():
-        print(f"{method.name}\n  paper    {method.paper}\n  tasks    {', '.join(method.tasks)}")
-        print(f"  mixes    {method.mixes}")
-        names = [f.name for f in dataclasses.fields(method)]
-        print(f"  settings {', '.join(names) or 'none'}")
-        if settings:
-            for line in _settings(method):
-                print(f"    {line}")
+    print(list_methods(settings))
     return 0
 
 
 def datasets() -> int:
     """List the catalogue: the data sets that are known by name"""
-    from mixtext.data.catalogue import CATALOGUE
+    from mixtext.report.listings import list_datasets
 
-    for name, entry in CATALOGUE.items():
-        where = (
-            f"package {entry.package}" if entry.package else f"--root FOLDER, or hub {entry.hub}"
-        )
-        print(
-            f"{name:<14} {len(entry.label_names):>3} classes  text: {' + '.join(entry.text)}  "
-            f"({where})"
-        )
+    print(list_datasets())
     return 0
 
 
 def recipe_fields() -> int:
     """List every field of a recipe: type, default, meaning"""
-    from mixtext.recipe import Recipe
+    from mixtext.report.listings import list_recipe_fields
 
-    for f in dataclasses.fields(Recipe):
-        if dataclasses.is_dataclass(f.type) and f.name != "method":
-            print(f"[{f.name}]")
-            for line in _settings(typing.cast(type, f.type)):
-                print(f"  {line}")
-    print("Settings of the methods: mixtext methods --settings")
+    print(list_recipe_fields())
     return 0
 
 
@@ -415,21 +394,6 @@ def _read_texts(file: Path | None) -> list[str]:
     if not texts:
         raise InputError(f"{name} holds no text: give one text a line.")
     return texts
-
-
-def _settings(cls: type) -> list[str]:
-    """`name = default: meaning` of each field, from the class's docstring."""
-    document = source.cleandoc(cls.__doc__ or "")
-    attributes = document.partition("Attributes:")[2]
-    meanings = {
-        name: " ".join(text.split())
-        for name, text in re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", attributes, re.S | re.M)
-    }
-    lines = []
-    for f in dataclasses.fields(cls):
-        default = list(f.default) if isinstance(f.default, tuple) else f.default
-        lines.append(f"{f.name} = {json.dumps(default)}: {meanings.get(f.name, '')}")
-    return lines
 
 
 def _minutes(seconds: float) -> str:
