@@ -1,30 +1,35 @@
-"""What a corpus is: texts or pairs of texts, labels that may be missing, and stable row ids."""
+"""What a corpus is: texts, pairs or vectors, labels that may be missing, and stable row ids."""
 
 import hashlib
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
+from mixtext.data.labels import MISSING, encode_labels, encode_scores, has_label, listing
 from mixtext.errors import InputError
-
-MISSING = -1  # label of a row whose class is not known
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """N rows. Build one with `Corpus.from_lists`, which checks it; the constructor trusts you.
+    """N rows. Build one with `from_lists` or `from_vectors`; the constructor checks nothing.
 
     Texts stay Python lists: a NumPy array of strings gives every row the length of the longest,
     which for a million documents is tens of gigabytes.
 
     Attributes:
-        texts: the documents, or the first texts of the pairs, N of them.
-        labels: class of each row as an index into `label_names`, -1 = missing, int64, shape `(N,)`.
-        label_names: names of the classes, C of them, in the order of the model's outputs.
+        texts: the documents, or the first texts of the pairs, N of them; none where the rows are
+            vectors.
+        labels: shape `(N,)`. For classes the index into `label_names`, int64, -1 = missing; for
+            regression the score, float64, NaN = missing. Ask `labelled` which rows have one.
+        label_names: names of the classes, C of them, in the order of the model's outputs; none
+            for regression.
         ids: N unique row ids that stay the same when rows are selected, dropped or reordered.
-        pairs: the second texts, N of them; None for single texts.
+        pairs: the second texts, N of them; None without.
+        vectors: the rows themselves where they are not texts: float32, shape `(N, D)` or
+            `(N, height, width)`; None for texts.
         name: what tables call this corpus.
         replacements: characters that were not valid UTF-8 and were replaced by U+FFFD, in the
             whole source; a selection of rows keeps the number.
@@ -36,12 +41,27 @@ class Corpus:
     label_names: list[str]
     ids: list[str]
     pairs: list[str] | None = None
+    vectors: np.ndarray | None = None
     name: str = ""
     replacements: int = 0
     source: str = ""
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return len(self.ids)
+
+    @property
+    def task(self) -> Literal["single", "pair", "regression", "vectors"]:
+        """What is asked of a row. Regression may be of single texts or of pairs: see `pairs`."""
+        if self.vectors is not None:
+            return "vectors"
+        if self.labels.dtype.kind == "f":
+            return "regression"
+        return "single" if self.pairs is None else "pair"
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Which rows have a label, bool, shape `(N,)`."""
+        return has_label(self.labels)
 
     @property
     def classes(self) -> int:
@@ -54,17 +74,18 @@ class Corpus:
         Args:
             indices: row numbers, shape `(M,)`; M = 0 gives an empty corpus.
         """
-        rows = [int(i) for i in indices]
+        rows = np.asarray([int(i) for i in indices], dtype=np.int64)
         return replace(
             self,
-            texts=[self.texts[i] for i in rows],
-            labels=self.labels[rows] if rows else self.labels[:0],
+            texts=[self.texts[i] for i in rows] if self.vectors is None else [],
+            labels=self.labels[rows],
             ids=[self.ids[i] for i in rows],
             pairs=None if self.pairs is None else [self.pairs[i] for i in rows],
+            vectors=None if self.vectors is None else self.vectors[rows],
         )
 
     def checksum(self) -> str:
-        """SHA-256 over ids, texts, pairs, labels and label names, as 64 hex digits.
+        """SHA-256 over ids, texts, pairs, vectors, labels and label names, as 64 hex digits.
 
         Name and source are left out: the same rows from another folder are the same data.
         """
@@ -76,25 +97,37 @@ class Corpus:
                 raw = item.encode("utf-8", "surrogatepass")
                 digest.update(struct.pack("<q", len(raw)))
                 digest.update(raw)
-        digest.update(np.ascontiguousarray(self.labels, dtype="<i8").tobytes())
+        if self.labels.dtype.kind == "f":
+            # NaN has many bit patterns, and 0 and -0 are the same score.
+            scores = np.where(self.labelled, self.labels + 0.0, np.nan)
+            digest.update(b"scores" + scores.astype("<f8").tobytes())
+        else:
+            digest.update(np.ascontiguousarray(self.labels, dtype="<i8").tobytes())
+        if self.vectors is not None:
+            shape = self.vectors.shape
+            digest.update(b"vectors" + struct.pack(f"<{len(shape)}q", *shape))
+            digest.update(np.ascontiguousarray(self.vectors, dtype="<f4").tobytes())
         return digest.hexdigest()
 
     def extended(self, other: "Corpus") -> "Corpus":
-        """This corpus and the texts of another behind it, whose labels are taken away.
+        """This corpus and the rows of another behind it, whose labels are taken away.
 
         Raises:
-            InputError: one holds pairs and the other single texts; an id that both have.
+            InputError: rows of another kind (single texts, pairs, vectors of some size); an id
+                that both have.
         """
-        if (self.pairs is None) != (other.pairs is None):
-            raise InputError(f"{other.source or other.name}: pairs and single texts do not mix.")
+        _check_same_rows(self, other, self.name or "the corpus", other.source or other.name)
         ids = [*self.ids, *(f"{other.name}/{x}" for x in other.ids)]
         _check_unique(ids, f"corpus '{self.name}' with '{other.name}'")
         return replace(
             self,
             texts=[*self.texts, *other.texts],
-            labels=np.concatenate([self.labels, np.full(len(other), MISSING, dtype=np.int64)]),
+            labels=np.concatenate([self.labels, _missing(len(other), self.labels.dtype)]),
             ids=ids,
             pairs=None if other.pairs is None else [*(self.pairs or ()), *other.pairs],
+            vectors=None
+            if self.vectors is None or other.vectors is None
+            else np.concatenate([self.vectors, other.vectors]),
             replacements=self.replacements + other.replacements,
         )
 
@@ -107,8 +140,9 @@ class Corpus:
         label_names: Sequence[str] | None = None,
         pairs: Sequence[str] | None = None,
         name: str = "",
+        scores: Sequence[float | None] | np.ndarray | None = None,
     ) -> "Corpus":
-        """Checks the rows and builds a corpus.
+        """Checks the rows and builds a corpus of texts.
 
         Args:
             texts: N documents.
@@ -120,129 +154,189 @@ class Corpus:
             label_names: names of the classes, in the order of the model's outputs.
             pairs: N second texts.
             name: what tables call this corpus.
+            scores: N numbers instead of labels, which makes the task regression; None or NaN for
+                a missing one.
 
         Raises:
             InputError: no rows; lengths that differ; an id twice; a text that is empty or blank;
-                a label that is not among `label_names`.
+                a label that is not among `label_names`; a score that is no finite number; labels
+                and scores both.
         """
         texts = list(texts)
         where = f"corpus '{name}'" if name else "the corpus"
         if not texts:
             raise InputError(f"{where} has no rows: give it at least one text.")
-        for field, values in (("labels", labels), ("ids", ids), ("pairs", pairs)):
-            if values is not None and len(values) != len(texts):
-                raise InputError(
-                    f"{where} has {len(texts)} texts but {len(values)} {field}: give one a row."
-                )
-        row_ids = [str(i) for i in range(len(texts))] if ids is None else [str(i) for i in ids]
-        _check_unique(row_ids, where)
+        if scores is not None and not (labels is None and label_names is None):
+            raise InputError(
+                f"{where} is given scores and {'label_names' if labels is None else 'labels'}: "
+                "scores are for regression, labels for classes, so leave one out."
+            )
+        row_ids = _row_ids(
+            len(texts), "texts", where, ids, labels=labels, pairs=pairs, scores=scores
+        )
         seconds = None if pairs is None else list(pairs)
         _check_text(texts, row_ids, "text", where)
         if seconds is not None:
             _check_text(seconds, row_ids, "second text", where)
+        if scores is not None:
+            return cls(
+                texts, encode_scores(scores, row_ids, where), [], row_ids, seconds, name=name
+            )
         numbers, names = encode_labels(
             [None] * len(texts) if labels is None else list(labels), label_names, row_ids, where
         )
-        return cls(texts, numbers, names, row_ids, seconds, name)
+        return cls(texts, numbers, names, row_ids, seconds, name=name)
 
+    @classmethod
+    def from_vectors(
+        cls,
+        vectors: np.ndarray,
+        labels: Sequence[str | int | None] | np.ndarray | None = None,
+        ids: Sequence[str] | None = None,
+        label_names: Sequence[str] | None = None,
+        name: str = "",
+    ) -> "Corpus":
+        """Checks the rows and builds a corpus of vectors or images.
 
-def encode_labels(
-    labels: Sequence[str | int | None],
-    label_names: Sequence[str] | None,
-    row_ids: Sequence[str],
-    where: str,
-) -> tuple[np.ndarray, list[str]]:
-    """Turns labels into indices.
+        Args:
+            vectors: numbers, shape `(N, D)` or `(N, height, width)`; kept as float32.
+            labels, ids, label_names, name: as in `from_lists`.
 
-    Args:
-        labels: N names, numbers or None for missing.
-        label_names: the C names; None: the distinct labels, sorted.
-        row_ids: N ids, for messages.
-        where: how messages call the corpus.
-
-    Returns:
-        The indices, int64, shape `(N,)`, -1 = missing, and the C names.
-
-    Raises:
-        InputError: a label that is not among the names, or a name given twice.
-    """
-    for row, label in enumerate(labels):
-        if not (label is None or isinstance(label, str | int | np.integer)):
+        Raises:
+            InputError: no rows, another rank, a value that is missing (NaN) or infinite; lengths
+                that differ; an id twice; a label that is not among `label_names`.
+        """
+        where = f"corpus '{name}'" if name else "the corpus"
+        values = np.asarray(vectors)
+        if values.ndim not in (2, 3) or 0 in values.shape:
             raise InputError(
-                f"row '{row_ids[row]}' of {where} has the label {label!r}: a label is a class, "
-                "so give its name, a whole number, or None."
+                f"the vectors of {where} have the shape {values.shape}: give at least one row, "
+                "as (rows, values) or (rows, height, width)."
             )
-    if label_names is None:
-        distinct = {str(x) for x in labels if not _is_missing(x)}
-        names = sorted_names(distinct)
-        labels = [None if _is_missing(x) else str(x) for x in labels]
-    else:
-        names = [str(x) for x in label_names]
-    index = {name: i for i, name in enumerate(names)}
-    if len(index) != len(names):
-        twice = next(x for x in names if names.count(x) > 1)
-        raise InputError(f"label_names of {where} holds '{twice}' twice: name each class once.")
-    numbers = np.full(len(labels), MISSING, dtype=np.int64)
-    for row, label in enumerate(labels):
-        if _is_missing(label):
-            continue
-        found = index.get(label) if isinstance(label, str) else _in_range(label, len(names))
-        if found is None:
+        if values.dtype.kind not in "fiub":
             raise InputError(
-                f"row '{row_ids[row]}' of {where} has the label {label!r}, which is not among the "
-                f"label names {_listing(names)}: correct the label or add its name."
+                f"the vectors of {where} are of type {values.dtype}, not numbers: convert them."
             )
-        numbers[row] = found
-    return numbers, names
-
-
-def sorted_names(names: Iterable[str]) -> list[str]:
-    """Distinct names in sorted order; by value where all of them are whole numbers."""
-    distinct = set(names)
-    try:
-        return sorted(distinct, key=lambda x: (int(x), x))
-    except ValueError:
-        return sorted(distinct)
+        row_ids = _row_ids(len(values), "vectors", where, ids, labels=labels)
+        with np.errstate(over="ignore"):  # too large for float32 becomes infinite, seen below
+            values = values.astype(np.float32)
+        bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+        if len(bad):
+            raise InputError(
+                f"{len(bad)} row(s) of {where} hold values that are missing or infinite, the "
+                f"first with the ids {listing([row_ids[i] for i in bad[:10]])}: fill them or "
+                "leave these rows out."
+            )
+        numbers, names = encode_labels(
+            [None] * len(values) if labels is None else list(labels), label_names, row_ids, where
+        )
+        return cls([], numbers, names, row_ids, vectors=values, name=name)
 
 
 def check_same_labels(train: Corpus, test: Corpus) -> None:
-    """Checks that train and test number their classes alike.
+    """Checks that train and test are of one task and number their classes alike.
 
     Raises:
-        InputError: a label name that train lacks, or the same names in another order or number.
+        InputError: another task; a label name that train lacks, or the same names in another
+            order or number.
     """
+    _check_same_task(train, test)
     if train.label_names == test.label_names:
         return
-    _check_known(train, test)
+    _check_known(train.label_names, test)
     raise InputError(
-        f"train has the label names {_listing(train.label_names)} and test "
-        f"{_listing(test.label_names)}: a class must have the same number in both, "
+        f"train has the label names {listing(train.label_names)} and test "
+        f"{listing(test.label_names)}: a class must have the same number in both, "
         "so read both with the same label_names."
     )
 
 
 def align_labels(train: Corpus, test: Corpus) -> Corpus:
-    """The test corpus with its labels renumbered by the names of train.
+    """The test corpus with its labels renumbered by the names of train; scores stay as they are.
 
     A test file need not hold every class, so the names read from it alone may be fewer.
 
     Raises:
-        InputError: a label name of test that train lacks.
+        InputError: another task; a label name of test that train lacks.
     """
-    _check_known(train, test)
-    number = {name: i for i, name in enumerate(train.label_names)}
-    table = np.array([number[x] for x in test.label_names] + [MISSING], dtype=np.int64)
-    return replace(test, labels=table[test.labels], label_names=list(train.label_names))
+    _check_same_task(train, test)
+    if train.task == "regression":
+        # A test part without labels was read as one of classes.
+        return test if test.labelled.any() else replace(test, labels=_missing(len(test), "f"))
+    return renumber_labels(test, train.label_names)
 
 
-def _check_known(train: Corpus, test: Corpus) -> None:
-    unknown = [x for x in test.label_names if x not in train.label_names]
+def renumber_labels(corpus: Corpus, label_names: Sequence[str]) -> Corpus:
+    """The corpus with its labels numbered by other names, such as those of a trained model.
+
+    Raises:
+        InputError: a label name that is not among them.
+    """
+    _check_known(label_names, corpus)
+    number = {name: i for i, name in enumerate(label_names)}
+    table = np.array([number[x] for x in corpus.label_names] + [MISSING], dtype=np.int64)
+    # Scores get here only where all of them are missing.
+    labels = corpus.labels if corpus.labels.dtype.kind == "i" else _missing(len(corpus), "i")
+    return replace(corpus, labels=table[labels], label_names=list(label_names))
+
+
+def _check_same_task(train: Corpus, test: Corpus) -> None:
+    name = test.source or test.name
+    _check_same_rows(train, test, "train", f"test {name}" if name else "test")
+    kinds = ["scores" if x.labels.dtype.kind == "f" else "classes" for x in (train, test)]
+    if kinds[0] != kinds[1] and test.labelled.any():
+        raise InputError(
+            f"train has {kinds[0]} for labels and test {name} has {kinds[1]}: read both alike, "
+            "with the range of the scores given for both or for neither."
+        )
+
+
+def _check_same_rows(train: Corpus, other: Corpus, name: str, other_name: str) -> None:
+    """Checks that both hold single texts, both pairs, or both vectors of one shape."""
+    kinds = [
+        f"vectors of shape {x.vectors.shape[1:]}"
+        if x.vectors is not None
+        else "single texts"
+        if x.pairs is None
+        else "pairs of texts"
+        for x in (train, other)
+    ]
+    if kinds[0] != kinds[1]:
+        raise InputError(
+            f"{name} holds {kinds[0]} but {other_name} holds {kinds[1]}: they do not mix, so read "
+            "both from the same columns."
+        )
+
+
+def _check_known(label_names: Sequence[str], test: Corpus) -> None:
+    unknown = [x for x in test.label_names if x not in label_names]
     if unknown:
         raise InputError(
-            f"test has the label {_listing(unknown)} that train lacks (train has "
-            f"{_listing(train.label_names)}): remove those rows from {test.source or 'test'} or "
+            f"test has the label {listing(unknown)} that train lacks (train has "
+            f"{listing(label_names)}): remove those rows from {test.source or 'test'} or "
             "add such rows to train."
         )
+
+
+def _missing(rows: int, kind: np.dtype | str) -> np.ndarray:
+    """Labels of rows that have none, of the kind that the corpus has."""
+    is_score = np.dtype(kind).kind == "f"
+    return np.full(rows, np.nan) if is_score else np.full(rows, MISSING, dtype=np.int64)
+
+
+def _row_ids(
+    rows: int, unit: str, where: str, ids: Sequence[str] | None, **columns: Sized | None
+) -> list[str]:
+    """Checks that every column has a value a row; gives the ids, checked, or "0", "1", …"""
+    columns["ids"] = ids
+    for field, values in columns.items():
+        if values is not None and len(values) != rows:
+            raise InputError(
+                f"{where} has {rows} {unit} but {len(values)} {field}: give one a row."
+            )
+    row_ids = [str(i) for i in range(rows)] if ids is None else [str(i) for i in ids]
+    _check_unique(row_ids, where)
+    return row_ids
 
 
 def _check_unique(ids: list[str], where: str) -> None:
@@ -269,18 +363,5 @@ def _check_text(texts: list[str], ids: list[str], what: str, where: str) -> None
     if empty:
         raise InputError(
             f"{len(empty)} row(s) of {where} have an empty {what}, the first with the ids "
-            f"{_listing(empty)}: fill them or leave them out."
+            f"{listing(empty)}: fill them or leave them out."
         )
-
-
-def _is_missing(label: str | int | None) -> bool:
-    return label is None or (not isinstance(label, str) and int(label) == MISSING)
-
-
-def _in_range(label: int | None, classes: int) -> int | None:
-    return int(label) if label is not None and 0 <= int(label) < classes else None
-
-
-def _listing(names: Sequence[str], most: int = 10) -> str:
-    shown = ", ".join(f"'{x}'" for x in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
