@@ -1,11 +1,17 @@
 """Scores worked out by hand."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from seqeval.metrics import classification_report, f1_score, precision_score, recall_score
+from seqeval.metrics.sequence_labeling import get_entities
 
-from mixtext.metrics import classification_scores, guess_scores
+from mixtext.errors import InputError
+from mixtext.metrics import classification_scores, entity_spans, guess_scores, span_scores
 
 
 def one_hot(predicted, classes, top=0.7):
@@ -73,3 +79,53 @@ def test_accuracy_of_guesses_counts_only_rows_with_gold_labels():
     assert scores["accuracy/sun"] == pytest.approx(1 / 2)
     assert scores["accuracy/moon"] == 1.0
     assert "accuracy/rain" not in scores  # no gold row of that class
+
+
+# ---- entities
+
+TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+TAGGED = st.lists(st.lists(st.sampled_from(TAGS), min_size=1, max_size=8), min_size=1, max_size=5)
+
+
+@given(TAGGED, st.randoms(use_true_random=False))
+def test_span_scores_agree_with_seqeval(gold, random):
+    predicted = [[t if random.random() < 0.6 else random.choice(TAGS) for t in s] for s in gold]
+    scores = span_scores(gold, predicted)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # seqeval warns where there is nothing to divide by
+        report = classification_report(gold, predicted, output_dict=True, zero_division=0)
+        theirs = [f(gold, predicted) for f in (precision_score, recall_score, f1_score)]
+    assert [scores[k] for k in ("precision", "recall", "f1")] == pytest.approx(theirs)
+    by_type = {k.removeprefix("f1/"): v for k, v in scores.items() if k.startswith("f1/")}
+    supported = {
+        k: v["f1-score"] for k, v in report.items() if k in ("PER", "LOC") and v["support"]
+    }
+    assert by_type == pytest.approx(supported)
+
+
+@given(TAGGED)
+def test_entity_spans_agree_with_seqeval(sentences):
+    for tags in sentences:
+        theirs = [(kind, start, end + 1) for kind, start, end in get_entities(tags)]
+        assert [tuple(span) for span in entity_spans(tags)] == theirs
+
+
+def test_spans_by_hand():
+    gold = [["B-PER", "I-PER", "O", "B-LOC"]]
+    predicted = [["B-PER", "I-PER", "O", "B-PER"]]  # one right of two, one of two found
+    assert span_scores(gold, predicted) == {
+        "precision": 0.5,
+        "recall": 0.5,
+        "f1": 0.5,
+        "f1/LOC": 0.0,
+        "f1/PER": pytest.approx(2 / 3),
+    }
+    cut_short = [["B-PER", "O", "O", "O"]]
+    assert span_scores(gold, cut_short)["f1"] == 0.0  # both ends must be right
+    nothing = [["O"] * 4]
+    assert span_scores(nothing, nothing) == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+
+
+def test_spans_of_other_lengths_are_refused():
+    with pytest.raises(InputError, match="one tag for each token"):
+        span_scores([["O", "O"]], [["O"]])
