@@ -1,0 +1,1 @@
+"""Active learning for tagging: query policies, fluency scorers, the rounds."""
