@@ -196,7 +196,7 @@ def _file_rows(path: Path, keep: Keep) -> Iterator[tuple[str, np.ndarray]]:
                 if raw.startswith((b"PK\x03\x04", b"\x1f\x8b")):
                     raise InputError(f"{path} is packed: unpack it and give the text file inside.")
                 raw = raw.removeprefix(b"\xef\xbb\xbf")
-            line = raw.rstrip(b" \r\n")  # not strip(): some words are spaces of other kinds
+            line = raw.rstrip(b" \r\n")  # not strip(): a word may be empty
             if not line:
                 continue
             count = line.count(b" ")

@@ -170,9 +170,9 @@ def test_of_a_word_given_twice_the_first_counts(tmp_path):
 
 
 def test_words_with_spaces_do_not_shift_the_values(tmp_path):
-    path = write(tmp_path, "the 1 2\n. . . 3 4\n\nat name@domain.com 5 6\nb 7 8\n")
+    path = write(tmp_path, "the 1 2\n. . . 3 4\n\nat name@domain.com 5 6\n 9 9\nb 7 8\n")
     vectors = read_vectors(str(path), 9)
-    assert list(vectors) == ["the", ". . .", "at name@domain.com", "b"]
+    assert list(vectors) == ["the", ". . .", "at name@domain.com", "", "b"]
     assert vectors[". . ."].tolist() == [3, 4]
 
 
