@@ -54,10 +54,7 @@ def train(
     print(f"best  weights of step {chosen} of {result['steps']}")
     for part in ("dev", "test"):
         if result[part]:
-            print(
-                f"{part:<4}  accuracy {result[part]['accuracy']:.4f}  "
-                f"macro-F1 {result[part]['macro_f1']:.4f}"
-            )
+            print("  ".join([f"{part:<4}", *(f"{k} {v:.4f}" for k, v in result[part].items())]))
     print(f"run   {folder} (model in {folder / 'model'})")
     print(f"look  tensorboard --logdir {folder}")
     return 0

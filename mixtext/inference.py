@@ -1,28 +1,28 @@
 """Using a trained model: export it, load it, predict."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import load_file
 
-from mixtext.data.batches import tokenise
+from mixtext.data.batches import Source, Vectors, tokenise
+from mixtext.data.corpus import Corpus
+from mixtext.data.labels import MISSING
 from mixtext.errors import InputError
-from mixtext.models.build import ModelSettings
-from mixtext.models.classifier import TextClassifier
-from mixtext.models.heads import MlpHead
-from mixtext.models.pretrained import load_encoder, save_encoder
+from mixtext.models.build import ModelSettings, load_model
+from mixtext.models.classifier import Classifier
+from mixtext.models.encoder import MixableEncoder
+from mixtext.models.pretrained import save_encoder
 from mixtext.training.checkpoints import save_tensors, write_json
-from mixtext.training.scoring import probabilities
+from mixtext.training.scoring import predict_rows
 from mixtext.training.settings import choose_device
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answer.
+    """One answer of a classifier.
 
     Attributes:
         label: name of the most probable class.
@@ -34,71 +34,136 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Predictor:
-    """A trained classifier, ready for texts."""
+class Score:
+    """One answer of a model of regression."""
 
-    model: TextClassifier
+    score: float
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained model, ready for texts, pairs or vectors.
+
+    Attributes:
+        model: in evaluation mode.
+        tokenizer: None for vectors.
+        settings: how texts are tokenised.
+        task: what it was trained for, as `Corpus.task`.
+        rows: what it was trained on: `texts`, `pairs` or `vectors`.
+        label_names: C names; empty for regression.
+        precision: that it was scored with.
+    """
+
+    model: Classifier
     tokenizer: Any
     settings: ModelSettings
+    task: str
+    rows: str
     label_names: list[str]
     precision: str = "auto"
 
     def probabilities(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch: int = 64
     ) -> np.ndarray:
-        """Class probabilities, (N, C) float32, columns in the order of `label_names`."""
+        """Class probabilities, or scores, of texts or pairs; see `outputs`."""
         if not texts:
-            return np.empty((0, len(self.label_names)), dtype=np.float32)
-        settings = self.settings
-        tokens = tokenise(
-            self.tokenizer,
-            texts,
-            pairs,
-            max_length=settings.max_length,
-            special_tokens=settings.special_tokens,
-        )
-        pad_to = settings.max_length if settings.pad_to_max else 0
-        return probabilities(
+            return np.empty((0, self.model.head.outputs), dtype=np.float32)
+        unlabelled = np.full(len(texts), MISSING)
+        ids = [str(i) for i in range(len(texts))]
+        seconds = None if pairs is None else list(pairs)
+        return self.outputs(Corpus(list(texts), unlabelled, [], ids, seconds), batch)
+
+    def outputs(self, corpus: Corpus, batch: int = 64) -> np.ndarray:
+        """Class probabilities (N, C), columns as `label_names`, or scores (N, 1), float32.
+
+        Raises:
+            InputError: the rows are not of the kind that the model was trained on.
+        """
+        given = kind_of_rows(corpus)
+        if given != self.rows:
+            raise InputError(
+                f"the model was trained on {self.rows}, but "
+                f"{corpus.source or corpus.name or 'the input'} holds {given}: give rows of the "
+                "same kind."
+            )
+        source = rows_of(corpus, self.settings, self.tokenizer)
+        pad_to = self.settings.max_length if self.settings.pad_to_max else 0
+        return predict_rows(
             self.model,
-            tokens,
-            np.arange(len(texts)),
+            source,
+            np.arange(len(corpus)),
             batch=batch,
             pad_to=pad_to,
             precision=self.precision,
         )
 
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Prediction]:
-        """Label and probabilities of each text, in order."""
+    def predict(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None
+    ) -> list[Prediction | Score]:
+        """Label and probabilities, or score, of each text or pair, in order."""
+        outputs = self.probabilities(texts, pairs)
+        if self.task == "regression":
+            return [Score(round(float(row[0]), 6)) for row in outputs]
         return [
             Prediction(
                 self.label_names[int(row.argmax())],
                 dict(zip(self.label_names, row.astype(float).round(6).tolist(), strict=True)),
             )
-            for row in self.probabilities(texts, pairs)
+            for row in outputs
         ]
+
+
+def kind_of_rows(corpus: Corpus) -> str:
+    """`texts`, `pairs` or `vectors`."""
+    if corpus.vectors is not None:
+        return "vectors"
+    return "texts" if corpus.pairs is None else "pairs"
+
+
+def rows_of(corpus: Corpus, settings: ModelSettings, tokenizer: Any) -> Source:
+    """The rows of a corpus as a model takes them: tokenised, or vectors as they are."""
+    if corpus.vectors is not None:
+        return Vectors(corpus.vectors)
+    return tokenise(
+        tokenizer,
+        corpus.texts,
+        corpus.pairs,
+        max_length=settings.max_length,
+        special_tokens=settings.special_tokens,
+    )
 
 
 def export(
     folder: Path,
-    model: TextClassifier,
+    model: Classifier,
     tokenizer: Any,
     settings: ModelSettings,
-    label_names: list[str],
+    train: Corpus,
     precision: str = "auto",
 ) -> None:
     """Writes a model folder.
 
-    The encoder and the tokenizer are saved as an ordinary Hugging Face folder, which `AutoModel`
-    and `AutoTokenizer` load; the head lies beside them in `head.safetensors`, and `mixtext.json`
-    holds the label names, how texts are tokenised and pooled, and the precision it was scored with.
+    A transformer and its tokenizer are saved as an ordinary Hugging Face folder, which `AutoModel`
+    and `AutoTokenizer` load; the small encoders as `encoder.safetensors` and `encoder.json`. The
+    head lies beside them in `head.safetensors`, and `mixtext.json` holds the task, the label names,
+    how texts are tokenised and pooled, and the precision it was scored with.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    save_encoder(model.encoder, tokenizer, folder)
+    if isinstance(model.encoder, MixableEncoder):
+        save_encoder(model.encoder, tokenizer, folder)
+    else:
+        model.encoder.save(folder)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(folder)
     save_tensors(model.head.state_dict(), folder / "head.safetensors")
-    write_json(
-        folder / "mixtext.json",
-        {"label_names": label_names, "model": asdict(settings), "precision": precision},
-    )
+    about = {
+        "task": train.task,
+        "rows": kind_of_rows(train),
+        "label_names": train.label_names,
+        "model": asdict(settings),
+        "precision": precision,
+    }
+    write_json(folder / "mixtext.json", about)
 
 
 def load(run: str | Path, device: str = "auto") -> Predictor:
@@ -107,23 +172,21 @@ def load(run: str | Path, device: str = "auto") -> Predictor:
     Raises:
         InputError: there is no finished model there.
     """
-    run = Path(run)
-    folder = run / "model" if (run / "model" / "mixtext.json").is_file() else run
-    if not (folder / "mixtext.json").is_file():
-        state = "is not there" if not run.exists() else "holds no finished model"
-        raise InputError(f"run folder {run} {state}: train it first (or again with --resume).")
-    saved = json.loads((folder / "mixtext.json").read_text(encoding="utf-8"))
-    settings = ModelSettings(**saved["model"])
-    encoder, tokenizer = load_encoder(str(folder.resolve()))
-    head = MlpHead(encoder.hidden_size, len(saved["label_names"]), settings.head_width)
-    head.load_state_dict(load_file(folder / "head.safetensors"))
-    model = TextClassifier(encoder, head, pool=settings.pool, use_mask=settings.use_mask)
+    model, tokenizer, saved = load_model(Path(run))
     model.to(choose_device(device)).eval()
     return Predictor(
-        model, tokenizer, settings, saved["label_names"], saved.get("precision", "auto")
+        model,
+        tokenizer,
+        saved["model"],
+        saved["task"],
+        saved["rows"],
+        saved["label_names"],
+        saved["precision"],
     )
 
 
-def predict(run: str | Path, texts: Sequence[str]) -> list[Prediction]:
-    """Label and probabilities of each text, by the model of a run folder."""
-    return load(run).predict(texts)
+def predict(
+    run: str | Path, texts: Sequence[str], pairs: Sequence[str] | None = None
+) -> list[Prediction | Score]:
+    """Answers for each text or pair, by the model of a run folder."""
+    return load(run).predict(texts, pairs)

@@ -1,4 +1,4 @@
-"""Losses on logits and soft targets. All take `logits` (B, C) and return a scalar mean over rows.
+"""Losses on outputs and soft targets, both (B, C), as a scalar mean over rows.
 
 An empty batch gives 0 with a gradient of 0, so a step without labelled (or unlabelled) rows works.
 """
@@ -44,5 +44,25 @@ def entropy_margin(logits: Tensor, margin: float) -> Tensor:
     return _row_mean((-(log_p.exp() * log_p).sum(-1) - margin).clamp(min=0))
 
 
+def bce_of_softmax(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy of softmax probabilities, averaged over rows and classes.
+
+    The loss of the official code of Manifold Mixup (arXiv 1806.05236). log(1 − p_c) is taken from
+    the other classes' logits, so it is finite where p_c rounds to 1.
+    """
+    logits = logits.float()
+    total = logits.logsumexp(-1, keepdim=True)
+    itself = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
+    others = logits[:, None].masked_fill(itself, float("-inf")).logsumexp(-1)  # (B, C)
+    log_p, log_rest = logits - total, others - total
+    return _row_mean(-(targets * log_p + (1 - targets) * log_rest).mean(-1))
+
+
+def squared_error(scores: Tensor, targets: Tensor) -> Tensor:
+    """(s − y)² of regression, `scores` and `targets` (B, 1)."""
+    return _row_mean((scores.float() - targets).square().sum(-1))
+
+
 LABELLED_LOSSES = {"softmax": soft_cross_entropy, "sigmoid": soft_log_sigmoid}
+CLASS_LOSSES = {"softmax": soft_cross_entropy, "bce_of_softmax": bce_of_softmax}
 MARGINS = {"squared_norm": squared_norm_margin, "entropy": entropy_margin}

@@ -23,19 +23,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from mixtext.data.batches import Feed, Tokens, tokenise
-from mixtext.data.corpus import Corpus, align_labels
+from mixtext.data.batches import Feed, Source, Tokens, tokenise
+from mixtext.data.corpus import Corpus, renumber_labels
 from mixtext.data.prepare import Data, prepare_data
 from mixtext.data.views import ViewSource, WordDropout, back_translate, stored_views
 from mixtext.errors import InputError
-from mixtext.inference import Predictor, export
-from mixtext.metrics import classification_scores
+from mixtext.inference import Predictor, export, rows_of
+from mixtext.methods import METHODS
+from mixtext.metrics import scores_of
 from mixtext.models.build import build_model
-from mixtext.models.classifier import TextClassifier
+from mixtext.models.classifier import Classifier
+from mixtext.models.encoder import MixableEncoder
 from mixtext.recipe import Recipe, dump_recipe, flat
 from mixtext.training.checkpoints import Checkpoints, write_json, write_text
 from mixtext.training.loop import Trainer
-from mixtext.training.scoring import probabilities
+from mixtext.training.scoring import predict_rows
 from mixtext.training.settings import choose_device
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scikit-learn", "safetensors")
@@ -49,7 +51,8 @@ class Run:
     data: Data
     tokenizer: Any
     trainer: Trainer
-    tokens: dict[str, Tokens]
+    sources: dict[str, Source]
+    notes: list[str]
 
     @classmethod
     def prepare(
@@ -63,38 +66,46 @@ class Run:
                 "training.test_at_every_tie is true but there is no test part: set data.test or "
                 "data.test_per_class, or training.test_at_every_tie to false."
             )
-        model, tokenizer = build_model(recipe.model, data.train.classes, recipe.training.seed)
+        check_task(recipe, data.train)
+        model, tokenizer, notes = build_model(recipe.model, data.train, recipe.training.seed)
         views = read_view_source(recipe, data, tokenizer)
         recipe.method.check(model.encoder.layers, None if views is None else views.copies)
         model.to(device)
         if recipe.training.gradient_checkpointing:
+            if not isinstance(model.encoder, MixableEncoder):
+                raise InputError(
+                    f"training.gradient_checkpointing is true, but {recipe.model.encoder} has no "
+                    "transformer blocks to recompute: set it to false."
+                )
             model.encoder.enable_gradient_checkpointing()
 
-        tokens = {"train": tokenise_corpus(recipe, tokenizer, data.train)}
+        sources = {"train": rows_of(data.train, recipe.model, tokenizer)}
         if data.test is not None:
-            tokens["test"] = tokenise_corpus(recipe, tokenizer, data.test)
+            sources["test"] = rows_of(data.test, recipe.model, tokenizer)
         pad_to = recipe.model.max_length if recipe.model.pad_to_max else 0
-        parts = {"dev": ("train", data.split.dev, data.train.labels)}
+        parts = {
+            "dev": ("train", data.split.dev, data.train.labels),
+            "labelled": ("train", data.split.labelled, data.train.labels),
+        }
         if data.test is not None:
-            labelled = np.flatnonzero(data.test.labels >= 0)
-            parts["test"] = ("test", labelled, data.test.labels)
+            parts["test"] = ("test", np.flatnonzero(data.test.labelled), data.test.labels)
 
-        def score(model: TextClassifier, part: str) -> dict[str, float]:
+        def score(model: Classifier, part: str) -> dict[str, float]:
             if part not in parts:
                 return {}
             source, rows, labels = parts[part]
-            p = probabilities(
+            outputs = predict_rows(
                 model,
-                tokens[source],
+                sources[source],
                 rows,
                 batch=recipe.training.eval_batch,
                 pad_to=pad_to,
                 precision=recipe.training.precision,
             )
-            return classification_scores(labels[rows], p)
+            return scores_of(data.train.task, labels[rows], outputs)
 
         feed = Feed(
-            tokens["train"],
+            sources["train"],
             data.train.labels,
             data.train.ids,
             data.split.labelled,
@@ -114,22 +125,25 @@ class Run:
             has_dev=len(data.split.dev) > 0,
             generator=np.random.default_rng(recipe.training.seed),
         )
-        return cls(recipe, data, tokenizer, trainer, tokens)
+        return cls(recipe, data, tokenizer, trainer, sources, [*data.notes, *notes])
 
     def describe(self) -> str:
         """The plan in words: data, split sizes, method, steps."""
         recipe, data, plan = self.recipe, self.data, self.trainer.plan
         test = "no test part" if data.test is None else f"{len(data.test)} test"
         views = self.trainer.feed.views
-        cut = float((self.tokens["train"].lengths >= recipe.model.max_length).mean())
+        names, more = data.train.label_names, ", …" if data.train.classes > 8 else ""
+        classes = f", {len(names)} classes ({', '.join(names[:8])}{more})" if names else ""
+        cut = ""
+        if data.train.vectors is None:
+            full = (self.sources["train"].lengths >= recipe.model.max_length).mean()
+            cut = f", texts cut at {recipe.model.max_length} tokens ({full:.0%} reach that length)"
         lines = [
             f"corpus    {data.train.name}: {len(data.train)} training rows, {test}, "
-            f"{data.train.classes} classes ({', '.join(data.train.label_names[:8])}"
-            f"{', …' if data.train.classes > 8 else ''})",
+            f"task {data.train.task}{classes}",
             f"split     {len(data.split.labelled)} labelled, {len(data.split.unlabelled)} "
             f"unlabelled, {len(data.split.dev)} dev",
-            f"model     {recipe.model.encoder}, {self.trainer.model.encoder.layers} layers, texts "
-            f"cut at {recipe.model.max_length} tokens ({cut:.0%} reach that length)",
+            f"model     {recipe.model.encoder}, {self.trainer.model.encoder.layers} layers{cut}",
             f"method    {recipe.method.name}",
             f"training  {plan.total} steps of {recipe.training.batch * recipe.training.accumulate}"
             f" labelled rows"
@@ -141,7 +155,7 @@ class Run:
             )
             + f", evaluation every {plan.evaluate} steps, on {self.trainer.device}",
         ]
-        return "\n".join(lines + [f"note      {note}" for note in data.notes])
+        return "\n".join(lines + [f"note      {note}" for note in self.notes])
 
     def estimate(self) -> float:
         """Seconds that the training will take, from three timed steps and one scored batch.
@@ -159,9 +173,9 @@ class Run:
         if len(dev):
             some = min(len(dev), 2 * self.recipe.training.eval_batch)
             start = time.monotonic()
-            probabilities(
+            predict_rows(
                 trainer.model,
-                self.tokens["train"],
+                self.sources["train"],
                 dev[:some],
                 pad_to=trainer.feed.pad_to,
                 precision=self.recipe.training.precision,
@@ -181,13 +195,14 @@ class Run:
             "name": recipe.name,
             "method": recipe.method.name,
             "corpus": data.train.name,
+            "task": data.train.task,
             "encoder": recipe.model.encoder,
             "labels_per_class": recipe.data.labels_per_class,
             "labelled": len(data.split.labelled),
             "unlabelled": len(data.split.unlabelled) if recipe.method.unlabelled else 0,
             "views": "" if self.trainer.feed.views is None else self.trainer.feed.views.description,
             "dev_rows": len(data.split.dev),
-            "test_rows": 0 if data.test is None else int((data.test.labels >= 0).sum()),
+            "test_rows": 0 if data.test is None else int(data.test.labelled.sum()),
             "split_seed": recipe.data.split_seed,
             "seed": recipe.training.seed,
             **outcome,
@@ -199,7 +214,7 @@ class Run:
             model,
             self.tokenizer,
             recipe.model,
-            data.train.label_names,
+            data.train,
             recipe.training.precision,
         )
         write_json(folder / "result.json", result)
@@ -222,15 +237,22 @@ class Run:
         }
 
 
-def tokenise_corpus(recipe: Recipe, tokenizer: Any, corpus: Corpus) -> Tokens:
-    """Tokenises a corpus as the recipe says."""
-    return tokenise(
-        tokenizer,
-        corpus.texts,
-        corpus.pairs,
-        max_length=recipe.model.max_length,
-        special_tokens=recipe.model.special_tokens,
-    )
+def check_task(recipe: Recipe, train: Corpus) -> None:
+    """Refuses a method, or a score to select by, that the corpus's task does not have."""
+    method, task = recipe.method, train.task
+    if task not in method.tasks:
+        others = [m.name for m in METHODS.values() if task in m.tasks]
+        raise InputError(
+            f"method is {method.name!r}, for the tasks {', '.join(method.tasks)}, but "
+            f"{train.name or 'the corpus'} is of the task {task}: choose one of "
+            f"{', '.join(others)}."
+        )
+    regression = ("spearman", "pearson")
+    select = recipe.training.select
+    if select != "auto" and (select in regression) != (task == "regression"):
+        raise InputError(
+            f"training.select is {select!r}, which the task {task} does not have: set it to 'auto'."
+        )
 
 
 def read_view_source(recipe: Recipe, data: Data, tokenizer: Any) -> ViewSource | None:
@@ -344,11 +366,10 @@ def check_data(folder: Path, run: Run) -> None:
 
 def evaluate(predictor: Predictor, corpus: Corpus) -> dict[str, float]:
     """Scores a trained model on the labelled rows of a corpus."""
-    names = Corpus.from_lists(["-"], [None], label_names=predictor.label_names, name="the model")
-    corpus = align_labels(names, corpus)
-    rows = np.flatnonzero(corpus.labels >= 0)
+    if predictor.task != "regression":
+        corpus = renumber_labels(corpus, predictor.label_names)
+    rows = np.flatnonzero(corpus.labelled)
     if not len(rows):
         raise InputError(f"{corpus.source or corpus.name} has no labelled rows to score.")
     corpus = corpus.select(rows)
-    p = predictor.probabilities(corpus.texts, corpus.pairs)
-    return classification_scores(corpus.labels, p)
+    return scores_of(predictor.task, corpus.labels, predictor.outputs(corpus))

@@ -1,6 +1,6 @@
-"""Batches: texts tokenised once, an order that is a function of position, padding to the batch."""
+"""Batches: rows tokenised once, an order that is a function of position, padding to the batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,15 +20,20 @@ class Tokens:
         ids: token ids, int32, shape (total,).
         words: number of the word that a token is part of, int32, −1 for special tokens.
         types: token types (0 first text, 1 second), int8; None where the tokenizer has none.
+        side: 0 in the first text, 1 in the second, −1 for special tokens, int8. Not the same as
+            `types`, which some tokenizers lack or leave at 0.
         offsets: row i is `[offsets[i]:offsets[i + 1]]`, int64, shape (N + 1,).
         pad_id: what shorter rows are filled with.
+        unknown_id: the id of unknown words; None where the tokenizer has none.
     """
 
     ids: np.ndarray
     words: np.ndarray
     types: np.ndarray | None
+    side: np.ndarray
     offsets: np.ndarray
     pad_id: int
+    unknown_id: int | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -42,7 +47,42 @@ class Tokens:
         """Row i."""
         part = slice(self.offsets[i], self.offsets[i + 1])
         types = None if self.types is None else self.types[part]
-        return Row(self.ids[part], self.words[part], types)
+        return Row(self.ids[part], self.words[part], types, self.side[part])
+
+    def collate(self, rows: Sequence[Row], pad_to: int = 0) -> "Padded":
+        """The rows as one batch, padded to the longest or to `pad_to` tokens."""
+        return pad(rows, self.pad_id, pad_to)
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Rows that are vectors: the counterpart of `Tokens` for the task `vectors`.
+
+    Attributes:
+        values: float32, shape (N, D) or (N, height, width).
+    """
+
+    values: np.ndarray
+    unknown_id: None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Ones, (N,): every row is as long as every other."""
+        return np.ones(len(self.values), dtype=np.int64)
+
+    def row(self, i: int | np.integer) -> np.ndarray:
+        """Row i."""
+        return self.values[i]
+
+    def collate(self, rows: Sequence[np.ndarray], pad_to: int = 0) -> Tensor:
+        """The rows as one tensor (B, D) or (B, height, width)."""
+        return torch.from_numpy(np.stack(rows))
+
+
+Source = Tokens | Vectors
 
 
 def pad_id(tokenizer: Any) -> int:
@@ -82,6 +122,7 @@ def tokenise(
     ids: list[np.ndarray] = []
     words: list[np.ndarray] = []
     types: list[np.ndarray] = []
+    sides: list[np.ndarray] = []
     filler = pad_id(tokenizer)
     added = tokenizer.num_special_tokens_to_add(pairs is not None) if special_tokens else 0
     if max_length <= added:  # the tokenizer would not truncate at all
@@ -111,11 +152,17 @@ def tokenise(
                     -1 if w is None else w + gap * int(s == 1)
                     for w, s in zip(first, sequence, strict=True)
                 ]
+                side = [-1 if s is None else s for s in sequence]
             else:
                 special = set(tokenizer.all_special_ids)
                 row_words = [-1 if t in special else n for n, t in enumerate(row_ids.tolist())]
+                side = [min(w, 0) for w in row_words]
+                if pairs is not None and "token_type_ids" in encoded:
+                    kinds = encoded["token_type_ids"][i] or [0]
+                    side = [-1 if s else t for s, t in zip(side, kinds, strict=True)]
             ids.append(row_ids)
             words.append(np.asarray(row_words, dtype=np.int32))
+            sides.append(np.asarray(side, dtype=np.int8))
             if "token_type_ids" in encoded:
                 types.append(np.asarray(encoded["token_type_ids"][i] or [0], dtype=np.int8))
     offsets = np.cumsum([0, *(len(row) for row in ids)]).astype(np.int64)
@@ -123,23 +170,47 @@ def tokenise(
         np.concatenate(ids),
         np.concatenate(words),
         np.concatenate(types) if types else None,
+        np.concatenate(sides),
         offsets,
         filler,
+        tokenizer.unk_token_id,
     )
 
 
 @dataclass(frozen=True)
 class Padded:
-    """Rows as tensors: ids (B, T) int64, mask (B, T) bool, types (B, T) int64 or None."""
+    """Rows of tokens as tensors of shape (B, T).
+
+    Attributes:
+        ids: int64.
+        mask: bool, True where there is a token; None attends everywhere.
+        types: int64, or None.
+        side: int8, 0 in the first text, 1 in the second, −1 for special tokens and padding; or
+            None where nobody asks.
+    """
 
     ids: Tensor
-    mask: Tensor
-    types: Tensor | None
+    mask: Tensor | None = None
+    types: Tensor | None = None
+    side: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
     def to(self, device: torch.device) -> "Padded":
         """The same rows on another device."""
-        types = None if self.types is None else self.types.to(device)
-        return Padded(self.ids.to(device), self.mask.to(device), types)
+        return self._each(lambda x: x.to(device))
+
+    def __getitem__(self, index: Tensor) -> "Padded":
+        """Some of the rows; negative indices count from the end."""
+        index = index.to(self.ids.device)
+        return self._each(lambda x: x[index])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Padded":
+        return Padded(
+            change(self.ids),
+            *(None if x is None else change(x) for x in (self.mask, self.types, self.side)),
+        )
 
 
 def pad(rows: Sequence[Row], filler: int, pad_to: int = 0) -> Padded:
@@ -148,16 +219,19 @@ def pad(rows: Sequence[Row], filler: int, pad_to: int = 0) -> Padded:
     ids = np.full((len(rows), width), filler, dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=bool)
     types = None if rows[0].types is None else np.zeros((len(rows), width), dtype=np.int64)
+    side = np.full((len(rows), width), -1, dtype=np.int8)
     for i, row in enumerate(rows):
         n = len(row.ids)
         ids[i, :n] = row.ids
         mask[i, :n] = True
+        side[i, :n] = row.side
         if types is not None and row.types is not None:
             types[i, :n] = row.types
     return Padded(
         torch.from_numpy(ids),
         torch.from_numpy(mask),
         None if types is None else torch.from_numpy(types),
+        torch.from_numpy(side),
     )
 
 
@@ -214,21 +288,23 @@ class Batch:
     """What one loss sees. Rows: B labelled, then Bu of view 1, …, Bu of view K, then Bu originals.
 
     Attributes:
-        rows: B + Bu·(K + 1) padded rows.
-        labels: (B,) int64, labels of the labelled rows.
+        rows: B + Bu·(K + 1) padded rows; vectors as one tensor.
+        labels: (B,) int64 classes or float32 scores of the labelled rows.
         unlabelled: Bu, number of unlabelled texts (0 for supervised methods).
         views: K, number of views of each.
         hidden: (Bu,) int64, gold labels of the unlabelled rows where known, else −1. For
             monitoring only: no loss may look at them.
         row_ids: the B + Bu corpus ids, for messages.
+        unknown_id: the token id of unknown words, where there is one.
     """
 
-    rows: Padded
+    rows: Padded | Tensor
     labels: Tensor
     unlabelled: int
     views: int
     hidden: np.ndarray
     row_ids: list[str]
+    unknown_id: int | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
@@ -240,7 +316,7 @@ class Feed:
 
     def __init__(
         self,
-        tokens: Tokens,
+        source: Source,
         labels: np.ndarray,
         row_ids: list[str],
         labelled: np.ndarray,
@@ -255,8 +331,8 @@ class Feed:
         """Joins what a run feeds on.
 
         Args:
-            tokens: all training texts, N rows.
-            labels: (N,) gold labels, −1 unknown.
+            source: all training rows, N of them.
+            labels: (N,) gold classes, −1 unknown; or scores, NaN unknown.
             row_ids: N corpus ids.
             labelled: indices of the labelled rows.
             unlabelled: indices of the unlabelled rows.
@@ -266,22 +342,24 @@ class Feed:
             seed: of the two orders.
             pad_to: least width in tokens (0: only as wide as the batch needs).
         """
-        self.tokens, self.labels, self.row_ids = tokens, labels, row_ids
+        if labels.dtype.kind == "f":
+            labels = labels.astype(np.float32)
+        self.source, self.labels, self.row_ids = source, labels, row_ids
         self.views, self.pad_to = views, pad_to
         self.labelled = Order(labelled, batch, [seed, 1])
         self.unlabelled = None
         if views is not None:
-            self.unlabelled = Order(unlabelled, batch_unlabelled, [seed, 2], tokens.lengths)
+            self.unlabelled = Order(unlabelled, batch_unlabelled, [seed, 2], source.lengths)
 
     def batch(self, k: int, generator: np.random.Generator) -> Batch:
         """Batch k. Only views that are made on the fly (word dropout) use the generator."""
         labelled = self.labelled[k]
-        rows = [self.tokens.row(i) for i in labelled]
+        rows: list[Any] = [self.source.row(i) for i in labelled]
         picked = np.empty(0, dtype=np.int64)
         copies = 0
         if self.unlabelled is not None and self.views is not None:
             picked, copies = self.unlabelled[k], self.views.copies
-            originals = [self.tokens.row(i) for i in picked]
+            originals: list[Any] = [self.source.row(i) for i in picked]
             for copy in range(copies):
                 rows += [
                     self.views.view(int(i), original, copy, generator)
@@ -289,12 +367,13 @@ class Feed:
                 ]
             rows += originals
         return Batch(
-            rows=pad(rows, self.tokens.pad_id, self.pad_to),
+            rows=self.source.collate(rows, self.pad_to),
             labels=torch.from_numpy(self.labels[labelled]),
             unlabelled=len(picked),
             views=copies,
             hidden=self.labels[picked],
             row_ids=[self.row_ids[i] for i in (*labelled, *picked)],
+            unknown_id=self.source.unknown_id,
         )
 
 

@@ -25,11 +25,19 @@ from mixtext.errors import InputError
 
 @dataclass(frozen=True)
 class Row:
-    """One tokenised text: `ids`, `words` (word numbers, −1 for specials), `types`; each (T,)."""
+    """One tokenised text or pair; each array has shape (T,).
+
+    Attributes:
+        ids: token ids.
+        words: number of the word that a token is part of, −1 for special tokens.
+        types: token types, None where the tokenizer has none.
+        side: 0 in the first text, 1 in the second, −1 for special tokens.
+    """
 
     ids: np.ndarray
     words: np.ndarray
     types: np.ndarray | None
+    side: np.ndarray
 
 
 class ViewSource(Protocol):
@@ -76,7 +84,7 @@ class WordDropout:
             kept[generator.integers(len(words))] = True
         stays = (original.words < 0) | np.isin(original.words, words[kept])
         types = None if original.types is None else original.types[stays]
-        return Row(original.ids[stays], original.words[stays], types)
+        return Row(original.ids[stays], original.words[stays], types, original.side[stays])
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from mixtext.data.batches import Batch
 from mixtext.errors import InputError
-from mixtext.models.classifier import TextClassifier
+from mixtext.losses import CLASS_LOSSES, squared_error
+from mixtext.mixing.interpolate import Mix, interpolate
+from mixtext.models.classifier import Classifier, Layer
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,13 @@ class Progress:
         step: steps done so far.
         total_steps: steps planned.
         epoch: passes or official epochs done, may be a fraction.
+        epochs: epochs planned, may be a fraction.
     """
 
     step: int
     total_steps: int
     epoch: float
+    epochs: float = 1.0
 
     @property
     def fraction(self) -> float:
@@ -39,7 +43,7 @@ class Outcome:
     Attributes:
         loss: scalar with gradient.
         metrics: detached scalars for the monitor, by TensorBoard tag.
-        draws: what was drawn, for histograms: `lam` and `layer`.
+        draws: what was drawn, for histograms: `lam` and, where it is a number, `layer`.
         guesses: (Bu, C) pseudo-labels, detached, or None.
     """
 
@@ -56,26 +60,27 @@ class Method:
     Attributes:
         name: the word in the recipe: `method = "…"`; its settings are the table of that name.
         paper: where it comes from.
-        tasks: what it can be trained on.
+        tasks: what it can be trained on: `single` texts, `pair`s of texts, `regression` of texts
+            or pairs, `vectors`.
         mixes: what it mixes, in words.
         unlabelled: it learns from unlabelled rows too.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
-    tasks: ClassVar[tuple[str, ...]] = ("single",)
+    tasks: ClassVar[tuple[str, ...]] = ("single", "pair", "regression")
     mixes: ClassVar[str] = "nothing"
     unlabelled: ClassVar[bool] = False
 
     def check(self, encoder_layers: int, views: int | None) -> None:
         """Refuses settings that do not fit the encoder or the number of views (InputError)."""
 
-    def start(self, model: TextClassifier) -> None:
+    def start(self, model: Classifier) -> None:
         """Attaches what the method remembers between steps; it is saved in checkpoints."""
 
     def loss(
         self,
-        model: TextClassifier,
+        model: Classifier,
         batch: Batch,
         progress: Progress,
         generator: np.random.Generator,
@@ -83,10 +88,10 @@ class Method:
         """The loss of one batch."""
         raise NotImplementedError
 
-    def after_step(self, model: TextClassifier, progress: Progress) -> None:
+    def after_step(self, model: Classifier, progress: Progress) -> None:
         """Updates what the method remembers, after the optimiser's step."""
 
-    def evaluated(self, model: TextClassifier) -> TextClassifier:
+    def evaluated(self, model: Classifier) -> Classifier:
         """The weights that are scored, selected and exported."""
         return model
 
@@ -109,6 +114,52 @@ def check_layers(method: str, layers: tuple[int, ...], encoder_layers: int) -> N
             )
 
 
-def one_hot(labels: Tensor, classes: int) -> Tensor:
-    """(B,) class indices → (B, C) float32."""
-    return torch.nn.functional.one_hot(labels, classes).float()
+def soft_targets(labels: Tensor, outputs: int) -> Tensor:
+    """(B,) class indices → one-hot (B, C) float32; (B,) scores → (B, 1)."""
+    if labels.is_floating_point():
+        return labels[:, None]
+    return torch.nn.functional.one_hot(labels, outputs).float()
+
+
+def target_loss(outputs: Tensor, targets: Tensor, labels: Tensor, loss: str = "softmax") -> Tensor:
+    """Mean loss of `outputs` (B, C) by `targets` (B, C): by a name of `CLASS_LOSSES` for classes.
+
+    For regression, where `labels` are scores, it is the squared error whatever the name.
+    """
+    if labels.is_floating_point():
+        return squared_error(outputs, targets)
+    return CLASS_LOSSES[loss](outputs, targets)
+
+
+def half_clean(clean: Outcome, mixed: Outcome) -> Outcome:
+    """Clean and mixed rows one to one, as SSMix trains: the mean of the two losses."""
+    metrics: dict[str, Tensor | float] = {
+        "loss/clean": clean.loss.detach(),
+        "loss/mixed": mixed.loss.detach(),
+    }
+    return Outcome((clean.loss + mixed.loss) / 2, metrics, mixed.draws)
+
+
+def plain_outcome(model: Classifier, batch: Batch) -> Outcome:
+    """The mean loss of the labelled rows, unmixed."""
+    logits = model(batch.rows)  # (B, C)
+    targets = soft_targets(batch.labels, logits.shape[1])  # (B, C)
+    loss = target_loss(logits, targets, batch.labels)
+    return Outcome(loss, {"loss/labelled": loss.detach()})
+
+
+def mixed_outcome(
+    model: Classifier, batch: Batch, mix: Mix, layer: Layer, loss: str = "softmax"
+) -> Outcome:
+    """The mean loss of labelled rows mixed at `layer`, by labels mixed with the same λ.
+
+    The one step of mixup (arXiv 1710.09412) and of all its descendants that mix states.
+    """
+    mix = mix.to(batch.labels.device)
+    logits = model(batch.rows, mix, layer)  # (B, C)
+    targets = interpolate(soft_targets(batch.labels, logits.shape[1]), mix)  # (B, C)
+    value = target_loss(logits, targets, batch.labels, loss)
+    draws = {"lam": mix.lam.reshape(-1).tolist()}
+    if isinstance(layer, int):
+        draws["layer"] = [float(layer)]
+    return Outcome(value, {"loss/labelled": value.detach()}, draws)

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mixtext.data.batches import Batch, Padded
+from mixtext.data.batches import Batch
 from mixtext.errors import InputError
 from mixtext.losses import LABELLED_LOSSES, MARGINS, consistency_kl
-from mixtext.methods.base import Method, Outcome, Progress, check_alpha, check_layers, one_hot
+from mixtext.methods.base import Method, Outcome, Progress, check_alpha, check_layers, soft_targets
 from mixtext.mixing.interpolate import Mix, draw_lam, draw_partner, interpolate
-from mixtext.models.classifier import TextClassifier
+from mixtext.models.classifier import Classifier
 from mixtext.pseudo_labels import align, guess, sharpen
 
 ALIGN_DECAY = 0.9  # of the running mean of guesses; over about ten steps
@@ -34,10 +34,10 @@ ALIGN_DECAY = 0.9  # of the running mean of guesses; over about ten steps
 class Memory(nn.Module):
     """What MixText remembers between steps: the teacher and the running mean of its guesses."""
 
-    teacher: TextClassifier | None
+    teacher: Classifier | None
     guess_mean: Tensor
 
-    def __init__(self, teacher: TextClassifier | None, classes: int, device: torch.device):
+    def __init__(self, teacher: Classifier | None, classes: int, device: torch.device):
         """Starts with guesses that are spread evenly."""
         super().__init__()
         self.teacher = teacher
@@ -78,6 +78,7 @@ class MixText(Method):
     name: ClassVar[str] = "mixtext"
     paper: ClassVar[str] = "Chen et al., ACL 2020 (arXiv 2004.12239)"
     mixes: ClassVar[str] = "hidden states of labelled and unlabelled rows, at a random layer"
+    tasks: ClassVar[tuple[str, ...]] = ("single", "pair")
     unlabelled: ClassVar[bool] = True
 
     alpha: float = 16.0
@@ -123,19 +124,19 @@ class MixText(Method):
                 "mixtext.original_weight and mixtext.view_weights must be ≥ 0 and not all 0."
             )
 
-    def start(self, model: TextClassifier) -> None:
+    def start(self, model: Classifier) -> None:
         """Attaches the teacher and the running mean of guesses, where they are asked for."""
         if not (self.teacher or self.align):
             return
         teacher = None
         if self.teacher:
             teacher = copy.deepcopy(model).requires_grad_(False).eval()
-        classes = model.head.classes
+        classes = model.head.outputs
         model.memory = Memory(teacher, classes, next(model.parameters()).device)
 
     def loss(
         self,
-        model: TextClassifier,
+        model: Classifier,
         batch: Batch,
         progress: Progress,
         generator: np.random.Generator,
@@ -146,13 +147,13 @@ class MixText(Method):
         B, Bu, K = len(labels), batch.unlabelled, batch.views
         guesses, metrics = self.guess(model, batch)  # (Bu, C)
         if self.idle_rows:
-            rows = take(rows, torch.cat([torch.arange(B + Bu * (K + 1)), torch.arange(-Bu, 0)]))
+            rows = rows[torch.cat([torch.arange(B + Bu * (K + 1)), torch.arange(-Bu, 0)])]
         mix, layer = draw or self.draw(batch, generator)
         mix = mix.to(labels.device)
 
-        logits = model(rows.ids, rows.mask, mix=mix, layer=layer, types=rows.types)  # (R, C)
+        logits = model(rows, mix, layer)  # (R, C)
         copies = K + 1 + int(self.idle_rows)
-        targets = torch.cat([one_hot(labels, logits.shape[1]), guesses.repeat(copies, 1)])
+        targets = torch.cat([soft_targets(labels, logits.shape[1]), guesses.repeat(copies, 1)])
         mixed = interpolate(targets, mix)  # (R, C)
 
         end = B + Bu * (K + 1)  # idle rows come after
@@ -182,21 +183,19 @@ class MixText(Method):
         return mix, int(generator.choice(self.layers))
 
     @torch.no_grad()
-    def guess(
-        self, model: TextClassifier, batch: Batch
-    ) -> tuple[Tensor, dict[str, Tensor | float]]:
+    def guess(self, model: Classifier, batch: Batch) -> tuple[Tensor, dict[str, Tensor | float]]:
         """Pseudo-labels (Bu, C) from the originals and the views, averaged and sharpened."""
         B, Bu, K = len(batch.labels), batch.unlabelled, batch.views
         weights = [*(self.view_weights or [1.0] * K), self.original_weight]
         used = [k for k, weight in enumerate(weights) if weight]
         index = torch.cat([torch.arange(B + k * Bu, B + (k + 1) * Bu) for k in used])
-        rows = take(batch.rows, index)
+        rows = batch.rows[index]
 
         memory = memory_of(model)
         guesser = self.evaluated(model)
         training = guesser.training
         guesser.train(self.guess_dropout)
-        logits = guesser(rows.ids, rows.mask, types=rows.types)  # (len(used)·Bu, C)
+        logits = guesser(rows)  # (len(used)·Bu, C)
         guesser.train(training)
 
         each = torch.softmax(logits.float(), dim=-1).split(Bu)
@@ -213,7 +212,7 @@ class MixText(Method):
         return sharpen(averaged, self.temperature), metrics
 
     @torch.no_grad()
-    def after_step(self, model: TextClassifier, progress: Progress) -> None:
+    def after_step(self, model: Classifier, progress: Progress) -> None:
         """Moves the teacher towards the model; faster in the first steps, when both change much."""
         memory = memory_of(model)
         if memory is None or memory.teacher is None:
@@ -224,19 +223,12 @@ class MixText(Method):
             if name in teacher:
                 teacher[name].lerp_(weight, 1 - decay)
 
-    def evaluated(self, model: TextClassifier) -> TextClassifier:
+    def evaluated(self, model: Classifier) -> Classifier:
         """The teacher where there is one."""
         memory = memory_of(model)
         return model if memory is None or memory.teacher is None else memory.teacher
 
 
-def memory_of(model: TextClassifier) -> Memory | None:
+def memory_of(model: Classifier) -> Memory | None:
     """What MixText attached to a model."""
     return model.memory if isinstance(model.memory, Memory) else None
-
-
-def take(rows: Padded, index: Tensor) -> Padded:
-    """Some of the rows; negative indices count from the end."""
-    index = index.to(rows.ids.device)
-    types = None if rows.types is None else rows.types[index]
-    return Padded(rows.ids[index], rows.mask[index], types)

@@ -9,10 +9,18 @@ from typing import ClassVar
 import numpy as np
 
 from mixtext.data.batches import Batch
-from mixtext.losses import soft_cross_entropy
-from mixtext.methods.base import Method, Outcome, Progress, check_alpha, check_layers, one_hot
-from mixtext.mixing.interpolate import Mix, draw_mix, interpolate
-from mixtext.models.classifier import TextClassifier
+from mixtext.methods.base import (
+    Method,
+    Outcome,
+    Progress,
+    check_alpha,
+    check_layers,
+    half_clean,
+    mixed_outcome,
+    plain_outcome,
+)
+from mixtext.mixing.interpolate import Mix, draw_mix
+from mixtext.models.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,7 @@ class TMix(Method):
             Paper: 7, 9, 12 of 12; for 6 layers 3, 4, 5.
         keep_main: λ ← max(λ, 1 − λ). The official code leaves it out for TMix.
         per_row: draw one λ a row instead of one a batch.
+        clean: train on the clean rows as well, one to one, as the code of SSMix does for its TMix.
     """
 
     name: ClassVar[str] = "tmix"
@@ -36,6 +45,7 @@ class TMix(Method):
     layers: tuple[int, ...] = (3, 4, 5)
     keep_main: bool = True
     per_row: bool = False
+    clean: bool = False
 
     def check(self, encoder_layers: int, views: int | None) -> None:
         """Refuses alpha ≤ 0 and layers beyond the encoder."""
@@ -44,23 +54,16 @@ class TMix(Method):
 
     def loss(
         self,
-        model: TextClassifier,
+        model: Classifier,
         batch: Batch,
         progress: Progress,
         generator: np.random.Generator,
         draw: tuple[Mix, int] | None = None,
     ) -> Outcome:
         """Soft cross-entropy of the mixed rows; `draw` is (mix, layer) where not to be drawn."""
-        rows, labels = batch.rows, batch.labels
         if draw is None:
-            mix = draw_mix(len(labels), self.alpha, self.keep_main, generator, self.per_row)
+            rows = len(batch.labels)
+            mix = draw_mix(rows, self.alpha, self.keep_main, generator, self.per_row)
             draw = mix, int(generator.choice(self.layers))
-        mix, layer = draw[0].to(labels.device), draw[1]
-        logits = model(rows.ids, rows.mask, mix=mix, layer=layer, types=rows.types)  # (B, C)
-        targets = interpolate(one_hot(labels, logits.shape[1]), mix)  # (B, C)
-        loss = soft_cross_entropy(logits, targets)
-        return Outcome(
-            loss,
-            {"loss/labelled": loss.detach()},
-            {"lam": mix.lam.reshape(-1).tolist(), "layer": [layer]},
-        )
+        mixed = mixed_outcome(model, batch, *draw)
+        return half_clean(plain_outcome(model, batch), mixed) if self.clean else mixed

@@ -1,14 +1,26 @@
-"""From settings to a classifier and its tokenizer."""
+"""From settings to a model and its tokenizer, new or as a run has left it."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from safetensors.torch import load_file
 
+from mixtext.data.corpus import Corpus
+from mixtext.data.vocabulary import build_tokenizer, vocabulary
 from mixtext.errors import InputError
-from mixtext.models.classifier import TextClassifier
+from mixtext.models.classifier import Classifier, Encoder
 from mixtext.models.heads import MlpHead
-from mixtext.models.pretrained import load_encoder
+from mixtext.models.pretrained import load_encoder, load_tokenizer
+from mixtext.models.vectors import Mlp, SmallCnn, load_vector_encoder
+from mixtext.models.words import KimCnn, Lstm, load_word_encoder
+
+WORD_ENCODERS = {"kim_cnn": KimCnn, "lstm": Lstm}
+VECTOR_ENCODERS = ("mlp", "small_cnn")
+POOL_OF = {"kim_cnn": "max", "lstm": "last"}  # others: mean
 
 
 @dataclass(frozen=True)
@@ -17,61 +29,189 @@ class ModelSettings:
 
     Attributes:
         encoder: `minilm` (from its package, no network), a folder in Hugging Face format, or a
-            model's name on the Hugging Face hub.
+            model's name on the Hugging Face hub; on word vectors `kim_cnn` or `lstm`; for the task
+            vectors `mlp` or `small_cnn` (images).
+        start: run folder whose model training goes on from, with its head; its encoder, which must
+            be named here too, is not loaded anew. Empty: begin with a new head.
         max_length: longest text in tokens, special tokens included; the rest is cut off.
         special_tokens: add the tokenizer's special tokens ([CLS], [SEP], …).
         pad_to_max: pad every batch to `max_length` instead of to its longest row.
         use_mask: False attends to and averages over the padding too.
-        pool: a text's vector is the `mean` of its token states, or the `first` one.
-        head_width: width of the head's hidden layer.
+        pool: a text's vector is the `mean` or the `max` of its token states, or the `first` or the
+            `last` one; `auto`: max for kim_cnn, last for lstm, else mean.
+        head_width: width of the head's hidden layer; 0: the head is one affine layer.
+        dropout: on the pooled vector, in [0, 1). Kim's CNN: 0.5.
         branches: of a mix: `shared` runs the trunk once for both partners; `independent` runs it
             for each, with dropout of its own.
+        embedding: of kim_cnn and lstm: word vectors `Random` or `Pretrain`ed, trained on (`Tune`)
+            or frozen (`Fix`).
+        vectors: pretrained word vectors: `glove` (50 wide, from its package), or the path of a text
+            file of GloVe or word2vec.
+        word_width: width of random word vectors, ≥ 1.
+        vocabulary: most words that kim_cnn and lstm know: those of the training texts first.
+        lowercase: kim_cnn and lstm read texts in lower case.
     """
 
     encoder: str = "minilm"
+    start: str = ""
     max_length: int = 64
     special_tokens: bool = True
     pad_to_max: bool = False
     use_mask: bool = True
-    pool: Literal["mean", "first"] = "mean"
+    pool: Literal["auto", "mean", "max", "first", "last"] = "auto"
     head_width: int = 128
+    dropout: float = 0.0
     branches: Literal["shared", "independent"] = "shared"
+    embedding: Literal["RandomTune", "RandomFix", "PretrainTune", "PretrainFix"] = "PretrainTune"
+    vectors: str = "glove"
+    word_width: int = 300
+    vocabulary: int = 30_000
+    lowercase: bool = True
 
     def check(self) -> None:
         """Refuses values out of range."""
-        for field, least in (("max_length", 3), ("head_width", 1)):
+        for field, least in (
+            ("max_length", 3),
+            ("head_width", 0),
+            ("word_width", 1),
+            ("vocabulary", 1),
+        ):
             if getattr(self, field) < least:
                 raise InputError(f"model.{field} is {getattr(self, field)}: it must be ≥ {least}.")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"model.dropout is {self.dropout}: it must be in [0, 1).")
 
 
-def build_model(settings: ModelSettings, classes: int, seed: int) -> tuple[TextClassifier, Any]:
-    """Loads the encoder and puts a new head on it.
+def build_model(
+    settings: ModelSettings, train: Corpus, seed: int
+) -> tuple[Classifier, Any, list[str]]:
+    """Makes the model that a recipe asks for.
 
     Args:
         settings: see `ModelSettings`.
-        classes: C.
-        seed: seeds torch's generator: the head's weights here, dropout later.
+        train: the training rows: their task, classes, words and shapes decide on sizes.
+        seed: seeds torch's generator: new weights here, dropout later.
 
     Returns:
-        The classifier and the tokenizer.
+        The model, the tokenizer (None for vectors), and notes on what was made.
 
     Raises:
-        InputError: no such encoder, or `max_length` beyond what it can take.
+        InputError: no such encoder, one that does not fit the task, `max_length` beyond what it
+            can take, bad word vectors, or a `start` that does not fit.
     """
-    encoder, tokenizer = load_encoder(settings.encoder)
-    longest = getattr(encoder.config, "max_position_embeddings", None)
-    if longest and settings.max_length > longest:
-        raise InputError(
-            f"model.max_length is {settings.max_length}, but encoder {settings.encoder!r} takes at "
-            f"most {longest} tokens: lower it."
-        )
+    check_fit(settings, train)
     torch.manual_seed(seed)
-    head = MlpHead(encoder.hidden_size, classes, settings.head_width)
-    model = TextClassifier(
+    if settings.start:
+        model, tokenizer, saved = load_model(Path(settings.start))
+        check_start(settings, train, saved)
+        model.branches, model.dropout.p = settings.branches, settings.dropout
+        return model, tokenizer, [f"begins with the model of {settings.start}"]
+    notes: list[str] = []
+    encoder: Encoder
+    tokenizer = None
+    if train.vectors is not None:
+        shape = train.vectors.shape[1:]
+        encoder = Mlp(int(np.prod(shape))) if settings.encoder == "mlp" else SmallCnn(shape)
+    elif settings.encoder in WORD_ENCODERS:
+        pretrained = settings.embedding.startswith("Pretrain")
+        words = vocabulary(
+            train.texts + (train.pairs or []),
+            np.random.default_rng(seed),
+            most=settings.vocabulary,
+            pretrained=settings.vectors if pretrained else None,
+            lower=settings.lowercase,
+            width=settings.word_width,
+        )
+        tune = settings.embedding.endswith("Tune")
+        encoder = WORD_ENCODERS[settings.encoder](words.matrix, tune)
+        tokenizer = build_tokenizer(words.words, settings.lowercase)
+        notes.append(
+            f"{len(words.words)} words, vectors of {words.matrix.shape[1]}; "
+            f"{words.coverage:.0%} of the training texts' words have a pretrained one"
+        )
+    else:
+        encoder, tokenizer = load_encoder(settings.encoder)
+        longest = getattr(encoder.config, "max_position_embeddings", None)
+        if longest and settings.max_length > longest:
+            raise InputError(
+                f"model.max_length is {settings.max_length}, but encoder {settings.encoder!r} "
+                f"takes at most {longest} tokens: lower it."
+            )
+        torch.manual_seed(seed)  # loading may have drawn
+    outputs = 1 if train.task == "regression" else train.classes
+    return _assemble(settings, encoder, outputs), tokenizer, notes
+
+
+def load_model(run: Path) -> tuple[Classifier, Any, dict[str, Any]]:
+    """Loads the model of a run folder, or a model folder.
+
+    Returns:
+        The model, the tokenizer (None for vectors), and what `mixtext.json` says about them, the
+        settings under "model" as `ModelSettings`.
+
+    Raises:
+        InputError: there is no finished model there.
+    """
+    folder = run / "model" if (run / "model" / "mixtext.json").is_file() else run
+    if not (folder / "mixtext.json").is_file():
+        state = "is not there" if not run.exists() else "holds no finished model"
+        raise InputError(f"run folder {run} {state}: train it first (or again with --resume).")
+    saved = json.loads((folder / "mixtext.json").read_text(encoding="utf-8"))
+    settings = saved["model"] = ModelSettings(**saved["model"])
+    encoder: Encoder
+    tokenizer = None
+    if settings.encoder in VECTOR_ENCODERS:
+        encoder = load_vector_encoder(folder)
+    elif settings.encoder in WORD_ENCODERS:
+        encoder, tokenizer = load_word_encoder(folder), load_tokenizer(str(folder.resolve()))
+    else:
+        encoder, tokenizer = load_encoder(str(folder.resolve()))
+    outputs = 1 if saved["task"] == "regression" else len(saved["label_names"])
+    model = _assemble(settings, encoder, outputs)
+    model.head.load_state_dict(load_file(folder / "head.safetensors"))
+    return model, tokenizer, saved
+
+
+def check_fit(settings: ModelSettings, train: Corpus) -> None:
+    """Refuses an encoder of texts for vectors, one of vectors for texts, and other shapes."""
+    wants_vectors = settings.encoder in VECTOR_ENCODERS
+    if wants_vectors != (train.vectors is not None):
+        kinds = VECTOR_ENCODERS if train.vectors is not None else ("minilm", *WORD_ENCODERS)
+        raise InputError(
+            f"model.encoder is {settings.encoder!r}, but {train.name or 'the corpus'} holds "
+            f"{'texts' if wants_vectors else 'vectors'}: choose one such as {', '.join(kinds)}."
+        )
+    if train.vectors is not None and settings.encoder == "small_cnn" and train.vectors.ndim != 3:
+        raise InputError(
+            f"model.encoder is 'small_cnn', which takes images, but {train.name or 'the corpus'} "
+            f"holds vectors of {train.vectors.shape[1]} values: choose 'mlp'."
+        )
+
+
+def check_start(settings: ModelSettings, train: Corpus, saved: dict[str, Any]) -> None:
+    """Refuses to go on from a model of other classes, another task or another encoder."""
+    before: ModelSettings = saved["model"]
+    for what, mine, theirs in (
+        ("the task", train.task, saved["task"]),
+        ("the classes", train.label_names, saved["label_names"]),
+        ("model.encoder", settings.encoder, before.encoder),
+        ("model.head_width", settings.head_width, before.head_width),
+        ("model.pool", settings.pool, before.pool),
+    ):
+        if mine != theirs:
+            raise InputError(
+                f"model.start is {settings.start!r}, where {what} was {theirs}, but here it is "
+                f"{mine}: make them equal, or leave model.start out."
+            )
+
+
+def _assemble(settings: ModelSettings, encoder: Encoder, outputs: int) -> Classifier:
+    pool = settings.pool
+    return Classifier(
         encoder,
-        head,
-        pool=settings.pool,
+        MlpHead(encoder.hidden_size, outputs, settings.head_width),
+        pool=POOL_OF.get(settings.encoder, "mean") if pool == "auto" else pool,
         use_mask=settings.use_mask,
         branches=settings.branches,
+        dropout=settings.dropout,
     )
-    return model, tokenizer

@@ -1,22 +1,33 @@
-"""Encoder, pooling and head in one: the classifier that every text method trains."""
+"""Encoder, pooling and head in one: the model that every method but the taggers trains."""
+
+from typing import Literal
 
 from torch import Tensor, nn
 
+from mixtext.data.batches import Padded
 from mixtext.errors import InputError
-from mixtext.mixing.interpolate import Mix
+from mixtext.mixing.interpolate import Mix, interpolate
 from mixtext.models.encoder import BRANCHES, MixableEncoder
 from mixtext.models.heads import POOLS, MlpHead
+from mixtext.models.vectors import Mlp, SmallCnn
+from mixtext.models.words import KimCnn, Lstm
+
+POOLED: Literal["pooled"] = "pooled"  # the place between pooling and head, as a layer to mix at
+Layer = int | Literal["pooled"]
+Encoder = MixableEncoder | KimCnn | Lstm | Mlp | SmallCnn
 
 
-class TextClassifier(nn.Module):
-    """Texts to logits; with a `Mix`, the rows are mixed at a layer of the encoder (TMix).
+class Classifier(nn.Module):
+    """Rows to logits (or, with one output, to scores); with a `Mix`, rows are mixed on the way.
 
     Args:
-        encoder: the mixable encoder.
-        head: sentence vectors `(B, H)` → logits `(B, C)`, such as `MlpHead`.
-        pool: "mean" over a text's tokens or the "first" token's state.
-        use_mask: False attends to and averages over the padding too, as the official code does.
+        encoder: a mixable encoder of texts or of vectors.
+        head: pooled vectors `(B, H)` → logits `(B, C)`, such as `MlpHead`.
+        pool: of texts: `mean` or `max` over their tokens, the `first` or the `last` token's state.
+        use_mask: False attends to and averages over the padding too, as the official code of
+            MixText does.
         branches: "shared" or "independent", see `MixableEncoder.forward`.
+        dropout: on the pooled vector, before the head and after a mix, in [0, 1).
 
     Raises:
         InputError: unknown pool or branches.
@@ -24,18 +35,20 @@ class TextClassifier(nn.Module):
     Example:
         ```python
         encoder, tokenizer = load_encoder("minilm")
-        model = TextClassifier(encoder, MlpHead(encoder.hidden_size, classes=4))
-        logits = model(ids, mask, mix=draw_mix(len(ids), 16, True, generator), layer=4)
+        model = Classifier(encoder, MlpHead(encoder.hidden_size, outputs=4))
+        mix = draw_mix(len(ids), 16, True, generator)
+        logits = model(Padded(ids, mask), mix, layer=4)
         ```
     """
 
     def __init__(
         self,
-        encoder: MixableEncoder,
+        encoder: Encoder,
         head: MlpHead,
         pool: str = "mean",
         use_mask: bool = True,
         branches: str = "shared",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if pool not in POOLS:
@@ -47,22 +60,37 @@ class TextClassifier(nn.Module):
         self.pool = pool
         self.use_mask = use_mask
         self.branches = branches
+        self.dropout = nn.Dropout(dropout)
         # What a method remembers between steps (a teacher, say): saved with checkpoints, not used
         # by forward and not exported.
         self.memory: nn.Module | None = None
 
     def forward(
-        self,
-        ids: Tensor,
-        mask: Tensor | None = None,
-        mix: Mix | None = None,
-        layer: int | None = None,
-        types: Tensor | None = None,
+        self, rows: Padded | Tensor, mix: Mix | None = None, layer: Layer | None = None
     ) -> Tensor:
-        """Logits `(B, C)` of token ids `(B, T)`; arguments as in `MixableEncoder.forward`."""
-        if not self.use_mask:
-            mask = None
-        # Hidden states are mixed in here, between two blocks: see `_MixHooks` in encoder.py.
-        states, mask = self.encoder(ids, mask, mix, layer, types, self.branches)
-        logits: Tensor = self.head(POOLS[self.pool](states, mask))  # (B, T, H) → (B, H) → (B, C)
+        """Logits of a batch; with `mix`, those of every row mixed with its partner at `layer`.
+
+        Args:
+            rows: B texts or pairs, or vectors `(B, …)`.
+            mix: who mixes with whom and by how much; None mixes nothing and ignores `layer`.
+            layer: where to mix: 0 (word vectors, embeddings' output, or the input vectors) to the
+                encoder's last layer, or `"pooled"`, right before the head.
+
+        Returns:
+            Logits `(B, C)`; of regression, scores `(B, 1)`.
+        """
+        pooled = self.encode(rows, None if layer == POOLED else mix, layer)  # (B, H)
+        if mix is not None and layer == POOLED:
+            pooled = interpolate(pooled, mix.to(pooled.device))
+        logits: Tensor = self.head(self.dropout(pooled))
         return logits
+
+    def encode(self, rows: Padded | Tensor, mix: Mix | None, layer: Layer | None) -> Tensor:
+        """The pooled vectors, `(B, H)`, mixed at `layer` of the encoder where there is a mix."""
+        if isinstance(rows, Tensor):
+            vectors: Tensor = self.encoder(rows, mix=mix, layer=layer)[0]
+            return vectors
+        mask = rows.mask if self.use_mask else None
+        # Hidden states are mixed in here, between two blocks: see `_MixHooks` in encoder.py.
+        states, mask = self.encoder(rows.ids, mask, mix, layer, rows.types, self.branches)
+        return POOLS[self.pool](states, mask)  # (B, T, H) → (B, H)

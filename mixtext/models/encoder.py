@@ -5,7 +5,8 @@ reach into the model between two of its blocks.
 """
 
 import inspect
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -148,6 +149,30 @@ class MixableEncoder(nn.Module):
                 f"(conv_kernel_size = {conv}) beside its first block; choose a higher layer."
             )
         return layer
+
+    @contextmanager
+    def watch(self) -> Iterator[list[Tensor]]:
+        """Shows the embeddings' output, layer 0, for the gradient of a loss by it (SSMix).
+
+        Yields:
+            A list; each forward inside appends its `(B, T, H)`, before any mix, with a gradient to
+            be had by it even where the embeddings are frozen.
+        """
+        seen: list[Tensor] = []
+
+        def look(block: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict]:
+            call = inspect.signature(block.forward).bind(*args, **kwargs)
+            states = call.arguments["hidden_states"]
+            if not states.requires_grad:
+                states = call.arguments["hidden_states"] = states.detach().requires_grad_()
+            seen.append(states)
+            return call.args, call.kwargs
+
+        handle = self.blocks[0].register_forward_pre_hook(look, with_kwargs=True)
+        try:
+            yield seen
+        finally:
+            handle.remove()
 
     def enable_gradient_checkpointing(self) -> None:
         """Trades time for memory: activations inside a block are computed anew in the backward.

@@ -1,5 +1,6 @@
-"""From token states to logits: pooling, and the head of TMix."""
+"""From states to outputs: pooling, and the head."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -17,20 +18,38 @@ def mean_pool(states: Tensor, mask: Tensor | None = None) -> Tensor:
     return total / mask.sum(1, keepdim=True).clamp(min=1).to(states.dtype)
 
 
+def max_pool(states: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Largest state over a text's tokens, for each of H apart (max over time, Kim 2014)."""
+    if mask is not None:
+        states = states.masked_fill(~mask.bool().unsqueeze(-1), torch.finfo(states.dtype).min)
+    return states.amax(1)
+
+
 def first_pool(states: Tensor, mask: Tensor | None = None) -> Tensor:
     """State of the first position, `(B, T, H)` → `(B, H)`; `mask` has no part in it."""
     return states[:, 0]
 
 
-POOLS = {"mean": mean_pool, "first": first_pool}
+def last_pool(states: Tensor, mask: Tensor | None = None) -> Tensor:
+    """State of each text's last token, `(B, T, H)` → `(B, H)`; padding is on the right."""
+    if mask is None:
+        return states[:, -1]
+    last = (mask.sum(1) - 1).clamp(min=0)  # (B,)
+    return states[torch.arange(len(states), device=states.device), last]
+
+
+POOLS = {"mean": mean_pool, "max": max_pool, "first": first_pool, "last": last_pool}
 
 
 class MlpHead(nn.Sequential):
-    """Linear(hidden, width) → Tanh → Linear(width, classes), the head of TMix (arXiv 2004.12239).
+    """Linear(hidden, width) → Tanh → Linear(width, outputs), the head of TMix (arXiv 2004.12239).
 
-    `(B, hidden)` → logits `(B, classes)`.
+    `(B, hidden)` → logits, or scores, `(B, outputs)`. Width 0: one affine layer, nothing between.
     """
 
-    def __init__(self, hidden: int, classes: int, width: int = 128) -> None:
-        super().__init__(nn.Linear(hidden, width), nn.Tanh(), nn.Linear(width, classes))
-        self.classes = classes
+    def __init__(self, hidden: int, outputs: int, width: int = 128) -> None:
+        if width:
+            super().__init__(nn.Linear(hidden, width), nn.Tanh(), nn.Linear(width, outputs))
+        else:
+            super().__init__(nn.Linear(hidden, outputs))
+        self.outputs = outputs

@@ -11,13 +11,13 @@ import torch
 
 from mixtext.data.batches import Batch, Feed
 from mixtext.methods.base import Method, Outcome, Progress
-from mixtext.models.classifier import TextClassifier
+from mixtext.models.classifier import Classifier
 from mixtext.training.checkpoints import Checkpoints
 from mixtext.training.monitor import Monitor
 from mixtext.training.optimiser import make_optimiser, set_rates
 from mixtext.training.settings import Plan, TrainingSettings, autocast, plan_steps
 
-Scorer = Callable[[TextClassifier, str], dict[str, float]]
+Scorer = Callable[[Classifier, str], dict[str, float]]
 
 
 class Diverged(Exception):
@@ -54,12 +54,12 @@ class Trainer:
         method: its loss.
         feed: gives batch k.
         settings: how to train.
-        score: scores a model on `dev` or `test`.
+        score: scores a model on `dev`, `test` or `labelled`.
         has_dev: there is a dev set to select weights on.
         generator: the run's one source of our own draws.
     """
 
-    model: TextClassifier
+    model: Classifier
     method: Method
     feed: Feed
     settings: TrainingSettings
@@ -83,7 +83,8 @@ class Trainer:
         """
         settings = self.settings
         set_rates(self.optimiser, settings, step, self.plan.total)
-        progress = Progress(step, self.plan.total, step / self.plan.epoch)
+        plan = self.plan
+        progress = Progress(step, plan.total, step / plan.epoch, plan.total / plan.epoch)
         total = 0.0
         row_ids: list[str] = []
         for part in range(settings.accumulate):
@@ -177,9 +178,11 @@ class Trainer:
         monitor.flush(state.step, state.step / self.plan.epoch, rates)
 
     def _evaluate(self, state: State, monitor: Monitor, checkpoints: Checkpoints) -> None:
+        model = self.method.evaluated(self.model)
+        if self.settings.score_labelled:
+            monitor.scores(state.step, "labelled", self.score(model, "labelled"))
         if not self.has_dev:
             return
-        model = self.method.evaluated(self.model)
         scores = self.score(model, "dev")
         if not math.isfinite(scores["loss"]):  # before these weights replace good ones
             raise Diverged(
@@ -187,7 +190,8 @@ class Trainer:
                 "rates."
             )
         monitor.scores(state.step, "dev", scores)
-        key = self.settings.select
+        select = self.settings.select
+        key = next(iter(scores)) if select == "auto" else select
         ties = state.best_step < 0 or scores[key] >= state.best[key]
         better = state.best_step < 0 or (
             (scores[key], -scores["loss"]) > (state.best[key], -state.best["loss"])

@@ -76,7 +76,7 @@ class Monitor:
         if outcome.guesses is not None:
             self.guesses.append(outcome.guesses.float().cpu().numpy())
             self.hidden.append(batch.hidden)
-        self.rows += len(batch.rows.ids)
+        self.rows += len(batch.rows)
 
     def flush(self, step: int, epoch: float, rates: dict[str, float]) -> None:
         """Writes the mean of what was collected since the last flush, as of `step` steps done."""
@@ -106,11 +106,11 @@ class Monitor:
         self._reset()
 
     def scores(self, step: int, part: str, scores: dict[str, float]) -> None:
-        """Writes scores of `part` (`dev` or `test`)."""
+        """Writes scores of `part` (`dev`, `test` or `labelled`)."""
         self._write(step, part, scores)
         for name, value in scores.items():
             self.writer.add_scalar(f"{part}/{name}", value, step)
-        text = f"{part} accuracy {scores['accuracy']:.4f}  macro-F1 {scores['macro_f1']:.4f}"
+        text = "  ".join([part, *(f"{name} {value:.4f}" for name, value in scores.items())])
         if self.bar is not None:
             self.bar.set_postfix_str(text)
         elif not self.quiet:

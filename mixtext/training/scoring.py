@@ -1,35 +1,41 @@
-"""Predictions of a model on tokenised rows."""
+"""Outputs of a model on tokenised rows or vectors."""
+
+from typing import Any
 
 import numpy as np
 import torch
 
-from mixtext.data.batches import Tokens, in_length_order, pad
-from mixtext.models.classifier import TextClassifier
+from mixtext.data.batches import Source, in_length_order
+from mixtext.models.classifier import Classifier
 from mixtext.training.settings import autocast
 
 
 @torch.no_grad()
-def probabilities(
-    model: TextClassifier,
-    tokens: Tokens,
+def predict_rows(
+    model: Classifier,
+    source: Source,
     rows: np.ndarray,
     *,
     batch: int = 64,
     pad_to: int = 0,
     precision: str = "auto",
 ) -> np.ndarray:
-    """Class probabilities of `rows`, (N, C) float32, in the order of `rows`; dropout is off."""
+    """Class probabilities of `rows`, (N, C) float32, in the order of `rows`; dropout is off.
+
+    A model with one output is one of regression: its scores, (N, 1) float32.
+    """
     device = next(model.parameters()).device
     training = model.training
     model.eval()
     result: np.ndarray | None = None
-    for places in in_length_order(tokens.lengths[rows], batch):
-        padded = pad([tokens.row(i) for i in rows[places]], tokens.pad_id, pad_to).to(device)
+    for places in in_length_order(source.lengths[rows], batch):
+        picked: list[Any] = [source.row(i) for i in rows[places]]
+        padded = source.collate(picked, pad_to).to(device)
         with autocast(precision, device):
-            logits = model(padded.ids, padded.mask, types=padded.types)
-        p = torch.softmax(logits.float(), dim=-1).cpu().numpy()
+            outputs = model(padded).float()  # (B, C)
+        answers = outputs if outputs.shape[1] == 1 else torch.softmax(outputs, dim=-1)
         if result is None:
-            result = np.empty((len(rows), p.shape[1]), dtype=np.float32)
-        result[places] = p
+            result = np.empty((len(rows), answers.shape[1]), dtype=np.float32)
+        result[places] = answers.cpu().numpy()
     model.train(training)
     return result if result is not None else np.empty((0, 0), dtype=np.float32)

@@ -23,8 +23,11 @@ class TrainingSettings:
         evaluate_every: steps between evaluations on dev; 0: after each epoch.
         checkpoint_every: steps between checkpoints; 0: at each evaluation.
         patience: stop after this many evaluations in a row without a better dev score; 0: never.
-        select: the dev score that chooses the weights, `accuracy` or `macro_f1`; equal scores are
-            told apart by the lower dev loss.
+        select: the dev score that chooses the weights, `accuracy` or `macro_f1`, in regression
+            `spearman` or `pearson`; `auto`: the first of these. Equal scores are told apart by the
+            lower dev loss.
+        score_labelled: score the labelled rows too at each evaluation, unmixed: the training loss
+            that methods with mixing can be compared by.
         test_at_every_tie: score test whenever dev ties or improves and report the last of these
             scores, as the official code does; else test is scored once, at the end.
         lr_encoder: learning rate of the encoder, > 0.
@@ -53,7 +56,8 @@ class TrainingSettings:
     evaluate_every: int = 20
     checkpoint_every: int = 0
     patience: int = 0
-    select: Literal["accuracy", "macro_f1"] = "accuracy"
+    select: Literal["auto", "accuracy", "macro_f1", "spearman", "pearson"] = "auto"
+    score_labelled: bool = False
     test_at_every_tie: bool = False
     lr_encoder: float = 5e-5
     lr_head: float = 1e-3

@@ -53,7 +53,8 @@ def pieces(tokenizer, row):
 
 
 def rows_of(*lengths):
-    return [Row(np.arange(1, n + 1), np.arange(n), np.ones(n, dtype=np.int8)) for n in lengths]
+    kinds = [np.ones(n, dtype=np.int8) for n in lengths]
+    return [Row(np.arange(1, len(x) + 1), np.arange(len(x)), x, x) for x in kinds]
 
 
 # ---- order
@@ -156,7 +157,7 @@ def test_pad_to_a_width(pad_to, width):
 
 
 def test_rows_without_types():
-    assert pad([Row(np.array([5]), np.array([0]), None)], 0).types is None
+    assert pad([Row(np.array([5]), np.array([0]), None, np.array([0]))], 0).types is None
 
 
 def test_pad_id_is_the_tokenizers_own():

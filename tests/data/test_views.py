@@ -186,7 +186,10 @@ def test_stored_views_give_each_row_its_own(tmp_path):
 def row(*words, types=True):
     words = np.array(words)
     return Row(
-        np.arange(100, 100 + len(words)), words, (words % 2).astype(np.int8) if types else None
+        np.arange(100, 100 + len(words)),
+        words,
+        (words % 2).astype(np.int8) if types else None,
+        np.minimum(words, 0).astype(np.int8),
     )
 
 

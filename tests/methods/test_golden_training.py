@@ -15,10 +15,10 @@ from torch.testing import assert_close
 from transformers import BertConfig, BertModel
 
 from mixtext.data.batches import Batch, Padded
-from mixtext.methods.base import Progress, one_hot
+from mixtext.methods.base import Progress, soft_targets
 from mixtext.methods.mixtext import MixText
 from mixtext.mixing.interpolate import Mix, interpolate
-from mixtext.models.classifier import TextClassifier
+from mixtext.models.classifier import Classifier
 from mixtext.models.encoder import MixableEncoder
 from mixtext.models.heads import MlpHead
 from mixtext.training.optimiser import make_optimiser, set_rates
@@ -83,7 +83,7 @@ def official_model(branches, attention):
         attention_probs_dropout_prob=0.0,
     )
     config._attn_implementation = attention
-    model = TextClassifier(
+    model = Classifier(
         MixableEncoder(BertModel(config)),
         MlpHead(words.shape[1], SPEC["n_labels"], len(start["head.0.bias"])),
         use_mask=False,
@@ -140,7 +140,7 @@ def test_four_official_steps(branches, attention):
         assert_close(guessing, TENSORS[f"step{i}.logits_ori"], atol=2e-5, rtol=0)
         assert_close(mixing, TENSORS[f"step{i}.mixed_logits"], atol=2e-5, rtol=0)
 
-        targets = torch.cat([one_hot(batch.labels, SPEC["n_labels"]), outcome.guesses.repeat(4, 1)])
+        targets = torch.cat([soft_targets(batch.labels, SPEC["n_labels"]), outcome.guesses.repeat(4, 1)])
         targets = interpolate(targets, mix)
         assert_close(targets[:B], TENSORS[f"step{i}.mixed_target_x"], atol=2e-6, rtol=0)
         assert_close(targets[B:MIXED], TENSORS[f"step{i}.mixed_target_u"], atol=2e-6, rtol=0)

@@ -14,12 +14,12 @@ from mixtext.data.views import Row
 from mixtext.errors import InputError
 from mixtext.losses import squared_norm_margin
 from mixtext.methods import METHODS
-from mixtext.methods.base import Method, Progress, one_hot
+from mixtext.methods.base import Method, Progress, soft_targets
 from mixtext.methods.mixtext import MixText
 from mixtext.methods.supervised import Supervised
 from mixtext.methods.tmix import TMix
 from mixtext.mixing.interpolate import Mix
-from mixtext.models.classifier import TextClassifier
+from mixtext.models.classifier import Classifier
 from mixtext.models.encoder import MixableEncoder
 from mixtext.models.heads import MlpHead
 from mixtext.training.optimiser import make_optimiser, set_rates
@@ -44,7 +44,7 @@ def tiny_model(dropout=0.0, branches="shared"):
         initializer_range=0.4,  # large, so that predictions differ from row to row
     )
     encoder = MixableEncoder(BertModel(config, add_pooling_layer=False))
-    return TextClassifier(encoder, MlpHead(16, CLASSES, 8), branches=branches).train()
+    return Classifier(encoder, MlpHead(16, CLASSES, 8), branches=branches).train()
 
 
 def tiny_batch(labelled=4, unlabelled=3, views=2, seed=0, tokens=0):
@@ -53,7 +53,8 @@ def tiny_batch(labelled=4, unlabelled=3, views=2, seed=0, tokens=0):
     rows = []
     for _ in range(labelled + unlabelled * (views + 1)):
         n = tokens or int(generator.integers(3, 10))
-        rows.append(Row(generator.integers(1, VOCAB, n), np.arange(n), np.zeros(n, np.int8)))
+        zeros = np.zeros(n, np.int8)
+        rows.append(Row(generator.integers(1, VOCAB, n), np.arange(n), zeros, zeros))
     return Batch(
         rows=pad(rows, 0),
         labels=torch.from_numpy(generator.integers(0, CLASSES, labelled)),
@@ -96,7 +97,7 @@ def predictions(model, batch):
     training = model.training
     model.eval()
     with torch.no_grad():
-        logits = model(batch.rows.ids, batch.rows.mask, types=batch.rows.types)
+        logits = model(batch.rows)
     model.train(training)
     return torch.softmax(logits, -1)
 
@@ -164,7 +165,7 @@ def test_tmix_at_the_last_layer_by_hand():
     partner, lam = torch.tensor([1, 2, 0]), torch.tensor([0.9, 0.6, 0.75])
     outcome = run(TMix(), model, batch, draw=(Mix(lam, partner), LAYERS))
     states, _ = model.encoder(batch.rows.ids, types=batch.rows.types)
-    pooled, y = states.mean(1), one_hot(batch.labels, CLASSES)
+    pooled, y = states.mean(1), soft_targets(batch.labels, CLASSES)
     share = lam[:, None]
     logits = model.head(share * pooled + (1 - share) * pooled[partner])
     targets = share * y + (1 - share) * y[partner]
@@ -387,14 +388,14 @@ def test_margin_acts_when_it_has_a_weight(kind):
     assert added == pytest.approx(2 * expected, abs=1e-5)
     # Its gradient asks for confidence: a small step along it lowers the margin term.
     rows = batch.rows
-    logits = model(rows.ids, rows.mask, types=rows.types)[4:]
+    logits = model(rows)[4:]
     before = squared_norm_margin(logits, 0.95)
     gradient = gradients(model, before)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name in gradient:
                 weight -= 1e-3 * gradient[name]
-        after = squared_norm_margin(model(rows.ids, rows.mask, types=rows.types)[4:], 0.95)
+        after = squared_norm_margin(model(rows)[4:], 0.95)
     assert after < before
 
 
@@ -404,7 +405,7 @@ def test_labelled_loss_variant():
     outcome = run(method, model, batch, draw=no_mix(13))
     rows = batch.rows
     with torch.no_grad():
-        logits = model(rows.ids, rows.mask, types=rows.types)[:4]
+        logits = model(rows)[:4]
     expected = -torch.sigmoid(logits).log()[torch.arange(4), batch.labels].mean()
     assert_close(outcome.metrics["loss/labelled"], expected)
 

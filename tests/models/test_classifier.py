@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
+from mixtext.data.batches import Padded
 from mixtext.errors import InputError
 from mixtext.mixing.interpolate import Mix
-from mixtext.models.classifier import TextClassifier
+from mixtext.models.classifier import Classifier
 from mixtext.models.encoder import MixableEncoder
 from mixtext.models.heads import MlpHead, first_pool, mean_pool
 
@@ -35,7 +36,7 @@ def one_thread():
 def golden_model(use_mask=False, branches="shared"):
     """The reference's tiny BERT and head, with its weights; the official code uses no mask."""
     dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    model = TextClassifier(
+    model = Classifier(
         MixableEncoder(BertModel(BertConfig(**SPEC["config"], **dropout))),
         MlpHead(48, SPEC["n_labels"], SPEC["head_hidden"]),
         use_mask=use_mask,
@@ -70,10 +71,10 @@ def test_plain_forward_equals_the_official_code():
     states, _ = model.encoder(ids)
     close(states, IO["single.sequence_output"])
     close(mean_pool(states), IO["single.mean_pooled"])
-    close(model(ids), IO["single.logits"])
-    close(model(ids, mask), IO["single.logits"])  # use_mask=False
+    close(model(Padded(ids)), IO["single.logits"])
+    close(model(Padded(ids, mask)), IO["single.logits"])  # use_mask=False
     # The official code leaves a layer beyond the encoder unmixed; here that is asked for openly.
-    close(model(ids, mix=None), IO["mix.layer1000.lam0p3.logits"])
+    close(model(Padded(ids), mix=None), IO["mix.layer1000.lam0p3.logits"])
     close(model.encoder(ids, mask)[0], IO["single_masked.sequence_output"])
     types = IO["single_masked_tt.token_type_ids"]
     close(model.encoder(ids, mask, types=types)[0], IO["single_masked_tt.sequence_output"])
@@ -87,7 +88,7 @@ def test_mixed_forward_equals_the_official_code(layer, name, lam, branches):
     states, _ = model.encoder(ids, None, golden_mix(lam), layer + 1, branches=branches)
     close(states, IO[f"{key}.sequence_output"])
     mask = IO["single_masked.attention_mask"]
-    close(model(ids, mask, golden_mix(lam), layer + 1), IO[f"{key}.logits"])
+    close(model(Padded(ids, mask), golden_mix(lam), layer + 1), IO[f"{key}.logits"])
 
 
 @pytest.mark.parametrize("branches", BRANCHES)
@@ -100,7 +101,7 @@ def test_mix_with_masks_equals_the_authors_advice(layer, name, lam, branches):
     close(states, IO[f"{key}.sequence_output"])
     close(mean_pool(states, union), IO[f"{key}.masked_mean"])
     close(
-        model(ids, mask, golden_mix(lam), layer + 1), model.head(IO[f"{key}.masked_mean"]).detach()
+        model(Padded(ids, mask), golden_mix(lam), layer + 1), model.head(IO[f"{key}.masked_mean"]).detach()
     )
 
 
@@ -111,7 +112,7 @@ def test_gradients_equal_the_official_code(branches, checkpointed):
     if checkpointed:
         model.encoder.enable_gradient_checkpointing()
     mix, layer = golden_mix(SPEC["grad_lam"]), SPEC["grad_mix_layer"] + 1
-    log_p = model(IO["input_ids"], mix=mix, layer=layer).log_softmax(-1)  # (B, C)
+    log_p = model(Padded(IO["input_ids"]), mix=mix, layer=layer).log_softmax(-1)  # (B, C)
     loss = -(IO["grad.target"] * log_p).sum(-1).mean()
     loss.backward()
     close(loss.detach().reshape(1), IO["grad.loss"])
@@ -128,7 +129,7 @@ def test_use_mask_reaches_attention_and_pooling():
     masked = golden_model(use_mask=True)
     states, _ = masked.encoder(ids, mask)
     close(masked(ids, mask), masked.head(mean_pool(states, mask)))
-    assert (masked(ids, mask) - golden_model()(ids, mask)).abs().max() > 1e-3
+    assert (masked(Padded(ids, mask)) - golden_model()(Padded(ids, mask))).abs().max() > 1e-3
     # A row's logits must not depend on how far it is padded.
     row, length = 3, int(IO["lengths"][3])
     close(masked(ids[row : row + 1, :length]), masked(ids, mask)[row : row + 1])
@@ -139,17 +140,17 @@ def test_first_token_pool_and_copy():
     model.pool = "first"
     ids, mask = IO["input_ids"], IO["single_masked.attention_mask"]
     mix = golden_mix(0.7)
-    states, _ = model.encoder(ids, mask, mix, 2)
-    close(model(ids, mask, mix, 2), model.head(states[:, 0]))
-    assert torch.equal(copy.deepcopy(model)(ids, mask, mix, 2), model(ids, mask, mix, 2))
+    states, _ = model.encoder(Padded(ids, mask), mix, 2)
+    close(model(Padded(ids, mask), mix, 2), model.head(states[:, 0]))
+    assert torch.equal(copy.deepcopy(model)(Padded(ids, mask), mix, 2), model(Padded(ids, mask), mix, 2))
 
 
 def test_unknown_pool_or_branches_is_refused():
     model = golden_model()
     with pytest.raises(InputError, match="pool is 'max': it must be one of mean, first"):
-        TextClassifier(model.encoder, model.head, pool="max")
+        Classifier(model.encoder, model.head, pool="max")
     with pytest.raises(InputError, match="branches is 'two'"):
-        TextClassifier(model.encoder, model.head, branches="two")
+        Classifier(model.encoder, model.head, branches="two")
 
 
 def test_mean_pool_by_hand():

@@ -1,0 +1,55 @@
+"""EmbedMix: a baseline of SSMix that interpolates the embeddings' output.
+
+Yoon, Kim and Park, Findings of ACL 2021 (arXiv 2106.08062), section 4.2. It differs from wordMixup
+in its λ and in that clean rows are trained on as well, one to one.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mixtext.data.batches import Batch
+from mixtext.methods.base import (
+    Method,
+    Outcome,
+    Progress,
+    check_alpha,
+    half_clean,
+    mixed_outcome,
+    plain_outcome,
+)
+from mixtext.mixing.interpolate import Mix, draw_mix
+from mixtext.models.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class EmbedMix(Method):
+    """Mixes the embeddings' output, λ ← max(λ, 1 − λ).
+
+    Attributes:
+        alpha: λ ~ Beta(alpha, alpha), > 0. Paper: 0.2.
+    """
+
+    name: ClassVar[str] = "embed_mix"
+    paper: ClassVar[str] = "Yoon et al., Findings of ACL 2021 (arXiv 2106.08062)"
+    tasks: ClassVar[tuple[str, ...]] = ("single", "pair")
+    mixes: ClassVar[str] = "embeddings, beside clean rows"
+
+    alpha: float = 0.2
+
+    def check(self, encoder_layers: int, views: int | None) -> None:
+        """Refuses alpha ≤ 0."""
+        check_alpha(self.name, self.alpha)
+
+    def loss(
+        self,
+        model: Classifier,
+        batch: Batch,
+        progress: Progress,
+        generator: np.random.Generator,
+        mix: Mix | None = None,
+    ) -> Outcome:
+        """Mean of the clean rows' and the mixed rows' loss; `mix` where it is not to be drawn."""
+        mix = mix or draw_mix(len(batch.labels), self.alpha, True, generator)
+        return half_clean(plain_outcome(model, batch), mixed_outcome(model, batch, mix, layer=0))

@@ -1,0 +1,66 @@
+"""Manifold Mixup: interpolate hidden states at a random layer, the input layer among them.
+
+Verma et al., ICML 2019 (arXiv 1806.05236), section 2: draw a layer k from the set S, run a batch
+up to k, mix it there with a shuffled copy of itself, run on; the gradient flows through all layers.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from mixtext.data.batches import Batch
+from mixtext.methods.base import (
+    Method,
+    Outcome,
+    Progress,
+    check_alpha,
+    check_layers,
+    mixed_outcome,
+)
+from mixtext.mixing.interpolate import Mix, draw_mix
+from mixtext.models.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class ManifoldMixup(Method):
+    """Mixes hidden states of labelled rows at a layer drawn anew for each batch.
+
+    Attributes:
+        alpha: λ ~ Beta(alpha, alpha), > 0. Paper: 2.
+        layers: the set S, 0 (input vectors, word vectors or embeddings' output) to the encoder's
+            last; empty: all of these.
+        labelled_loss: `softmax` cross-entropy, or `bce_of_softmax` as in the official code.
+        per_row: draw one λ a row instead of one a batch.
+    """
+
+    name: ClassVar[str] = "manifold_mixup"
+    paper: ClassVar[str] = "Verma et al., ICML 2019 (arXiv 1806.05236)"
+    tasks: ClassVar[tuple[str, ...]] = ("single", "pair", "regression", "vectors")
+    mixes: ClassVar[str] = "hidden states at a random layer, the input layer among them"
+
+    alpha: float = 2.0
+    layers: tuple[int, ...] = ()
+    labelled_loss: Literal["softmax", "bce_of_softmax"] = "softmax"
+    per_row: bool = False
+
+    def check(self, encoder_layers: int, views: int | None) -> None:
+        """Refuses alpha ≤ 0 and layers beyond the encoder."""
+        check_alpha(self.name, self.alpha)
+        if self.layers:
+            check_layers(self.name, self.layers, encoder_layers)
+
+    def loss(
+        self,
+        model: Classifier,
+        batch: Batch,
+        progress: Progress,
+        generator: np.random.Generator,
+        draw: tuple[Mix, int] | None = None,
+    ) -> Outcome:
+        """Loss of the mixed rows; `draw` is (mix, layer) where not to be drawn."""
+        if draw is None:
+            mix = draw_mix(len(batch.labels), self.alpha, False, generator, self.per_row)
+            layers = self.layers or range(model.encoder.layers + 1)
+            draw = mix, int(generator.choice(layers))
+        return mixed_outcome(model, batch, *draw, self.labelled_loss)

@@ -1,0 +1,67 @@
+"""Mixup-Transformer: interpolate what a transformer makes of two texts, late in the training.
+
+Sun et al., COLING 2020 (arXiv 2010.02394): the final representation of a text is mixed, with a
+fixed λ, and only in the second half of the epochs; the first half trains plainly.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from mixtext.data.batches import Batch
+from mixtext.errors import InputError
+from mixtext.methods.base import Method, Outcome, Progress, mixed_outcome, plain_outcome
+from mixtext.mixing.interpolate import Mix, draw_partner
+from mixtext.models.classifier import POOLED, Classifier
+
+
+@dataclass(frozen=True)
+class MixupTransformer(Method):
+    """Mixes what the head reads: the mean or the `first` token's state, as `model.pool` says.
+
+    In regression the scores are mixed. The paper does not say which half the middle one of an odd
+    number of epochs belongs to; here it is the second, as mixing begins with the first epoch e
+    (from 0) of E with e ≥ plain_share·E, rounded down.
+
+    Attributes:
+        lam: λ, the weight of the row itself, in [0, 1]. Paper: 0.5.
+        plain_share: share of the epochs that train plainly, in [0, 1]. Paper: the first half.
+    """
+
+    name: ClassVar[str] = "mixup_transformer"
+    paper: ClassVar[str] = "Sun et al., COLING 2020 (arXiv 2010.02394)"
+    mixes: ClassVar[str] = "pooled vectors of texts, in the second half of the training"
+
+    lam: float = 0.5
+    plain_share: float = 0.5
+
+    def check(self, encoder_layers: int, views: int | None) -> None:
+        """Refuses shares outside [0, 1]."""
+        for field in ("lam", "plain_share"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise InputError(
+                    f"{self.name}.{field} is {getattr(self, field)}: it must be in [0, 1]."
+                )
+
+    def mixing(self, progress: Progress) -> bool:
+        """Whether this step is in the part of the training that mixes."""
+        return int(progress.epoch) >= int(self.plain_share * math.ceil(progress.epochs))
+
+    def loss(
+        self,
+        model: Classifier,
+        batch: Batch,
+        progress: Progress,
+        generator: np.random.Generator,
+        mix: Mix | None = None,
+    ) -> Outcome:
+        """Plain loss first, loss of the mixed rows later; `mix` where it is not to be drawn."""
+        if not self.mixing(progress):
+            return plain_outcome(model, batch)
+        if mix is None:
+            partner = torch.from_numpy(draw_partner([len(batch.labels)], generator))
+            mix = Mix(torch.tensor(self.lam), partner)
+        return mixed_outcome(model, batch, mix, layer=POOLED)

@@ -1,0 +1,96 @@
+"""SSMix: the least salient span of one text gives way to the most salient span of another.
+
+Yoon, Kim and Park, Findings of ACL 2021 (arXiv 2106.08062), section 3. One step:
+
+1. clean loss of all rows; its gradient by the embeddings' output gives each token's saliency;
+2. every row takes a span from the row half a batch away, on the level of token ids;
+3. loss = mean of the clean loss and the mixed rows' loss, labels mixed by the share of the span.
+
+The gradient is taken from the clean loss, which is needed anyway, so saliency costs half a backward
+pass; the official code runs the model twice more for it.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mixtext.data.batches import Batch, Padded
+from mixtext.errors import InputError
+from mixtext.methods.base import (
+    Method,
+    Outcome,
+    Progress,
+    half_clean,
+    plain_outcome,
+    soft_targets,
+    target_loss,
+)
+from mixtext.mixing.interpolate import Mix, interpolate
+from mixtext.mixing.spans import inner_tokens, mix_positions, mix_spans, opposite_rows, saliency
+from mixtext.models.classifier import Classifier
+from mixtext.models.vectors import VectorEncoder
+
+
+@dataclass(frozen=True)
+class SSMix(Method):
+    """Mixes spans of token ids. The texts of a pair mix with the same text of the other pair.
+
+    Attributes:
+        share: length of a span as a share of the recipient's text, in (0, 1]. Paper: 0.1.
+        saliency: False draws spans at random (ablation).
+        span: False exchanges single tokens wherever they stand (ablation).
+    """
+
+    name: ClassVar[str] = "ssmix"
+    paper: ClassVar[str] = "Yoon et al., Findings of ACL 2021 (arXiv 2106.08062)"
+    tasks: ClassVar[tuple[str, ...]] = ("single", "pair")
+    mixes: ClassVar[str] = "spans of token ids, chosen by saliency"
+
+    share: float = 0.1
+    saliency: bool = True
+    span: bool = True
+
+    def check(self, encoder_layers: int, views: int | None) -> None:
+        """Refuses a share outside (0, 1]."""
+        check_share(self.name, self.share)
+
+    def loss(
+        self,
+        model: Classifier,
+        batch: Batch,
+        progress: Progress,
+        generator: np.random.Generator,
+    ) -> Outcome:
+        """Mean of the clean rows' and the mixed rows' cross-entropy."""
+        rows, labels = batch.rows, batch.labels
+        assert isinstance(rows, Padded) and not isinstance(model.encoder, VectorEncoder)
+        with model.encoder.watch() as embeddings:
+            clean = plain_outcome(model, batch)
+        scores: Tensor | np.random.Generator = generator
+        if self.saliency:
+            (gradient,) = torch.autograd.grad(clean.loss, embeddings[0], retain_graph=True)
+            scores = saliency(gradient)  # (B, T)
+        partner = opposite_rows(len(labels)).to(labels.device)
+        exchange = mix_spans if self.span else mix_positions
+        ids, weight = exchange(rows.ids, inner_of(rows), partner, scores, self.share)
+
+        logits = model(replace(rows, ids=ids))  # (B, C)
+        targets = soft_targets(labels, logits.shape[1])
+        mixed = target_loss(logits, interpolate(targets, Mix(1 - weight, partner)), labels)
+        return half_clean(clean, Outcome(mixed, draws={"lam": (1 - weight).tolist()}))
+
+
+def inner_of(rows: Padded) -> Tensor:
+    """Which positions may be exchanged, (1, B, T) or, for pairs, (2, B, T); see `inner_tokens`."""
+    assert rows.mask is not None and rows.side is not None
+    special, pairs = rows.side < 0, bool((rows.side == 1).any())
+    return inner_tokens(rows.mask, special, rows.side if pairs else None)
+
+
+def check_share(method: str, share: float) -> None:
+    """Refuses a share outside (0, 1]."""
+    if not 0 < share <= 1:
+        raise InputError(f"{method}.share is {share}: it must be above 0 and at most 1.")
