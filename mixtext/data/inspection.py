@@ -45,30 +45,42 @@ def inspect(
 
 def describe(report: dict[str, Any]) -> str:
     """Lines of text for the command line, from what `inspect` returns."""
-    lines = []
+    lines: list[str] = []
     for name in ("train", "test"):
         part = report[name]
         if part is None:
             continue
-        lines.append(f"{name}: {part['rows']:,} rows, {len(part['classes'])} classes")
+        shape = " × ".join(map(str, part["shape"] or ()))
+        kind = f"rows of {shape} values" if shape else "pairs" if part["pairs"] else "rows"
+        task = f"{len(part['classes'])} classes" if part["scores"] is None else "scores"
+        lines.append(f"{name}: {part['rows']:,} {kind}, {task}")
+        if part["scores"]:
+            lines.append(f"  score: {_numbers(part['scores'])}")
         width = max([len(x) for x in part["classes"]], default=0)
         lines += [f"  {x:<{width}}  {count:>9,}" for x, count in part["classes"].items()]
         lines.append(f"  without a label: {part['missing_labels']:,}")
         for unit in ("words", "tokens"):
             if part[unit] is not None:
-                numbers = ", ".join(f"{key} {value:g}" for key, value in part[unit].items())
-                lines.append(f"  {unit} a row: {numbers}")
+                lines.append(f"  {unit} a row: {_numbers(part[unit])}")
         if part["truncated"] is not None:
             lines.append(
                 f"  longer than {report['max_length']} {report['unit']}: "
                 f"{part['truncated_share']:.1%} ({part['truncated']:,} rows)"
             )
-        lines.append(f"  repeats of an earlier text: {part['duplicates']:,}")
-        lines.append(f"  texts with more than one label: {part['conflicts']:,}")
-        lines.append(f"  characters replaced while decoding: {part['replacements']:,}")
+        what = "row" if shape else "pair" if part["pairs"] else "text"
+        lines.append(f"  repeats of an earlier {what}: {part['duplicates']:,}")
+        lines.append(f"  {what}s with more than one label: {part['conflicts']:,}")
+        if not shape:
+            lines.append(f"  characters replaced while decoding: {part['replacements']:,}")
     if report["leaks"] is not None:
-        lines.append(f"test rows whose text is in train: {report['leaks']:,}")
+        lines.append(
+            f"test rows {'that are' if shape else f'whose {what} is'} in train: {report['leaks']:,}"
+        )
     return "\n".join(lines)
+
+
+def _numbers(quantiles: dict[str, float]) -> str:
+    return ", ".join(f"{key} {value:g}" for key, value in quantiles.items())
 
 
 def _part(
@@ -76,28 +88,35 @@ def _part(
 ) -> dict[str, Any]:
     """The numbers of one corpus.
 
-    `classes` maps names to rows; `duplicates` counts rows that repeat an earlier row's text;
-    `conflicts` counts distinct texts with two or more labels, missing ones apart; `words` and
-    `tokens` hold minimum, median, 95th percentile and maximum; `truncated` counts rows longer
-    than `max_length` and `truncated_share` is their share, both None without a `max_length`.
+    `classes` maps names to rows; `scores` holds quantiles of the scores for regression, None for
+    classes; `shape` is that of a row of vectors, None for texts; `pairs` says whether rows are
+    pairs; `duplicates` counts rows that repeat an earlier row; `conflicts` counts distinct rows
+    with two or more labels, missing ones apart; `words` and `tokens` hold minimum, median, 95th
+    percentile and maximum; `truncated` counts rows longer than `max_length` and
+    `truncated_share` is their share, both None without a `max_length`. Vectors have no words.
     """
+    is_text, is_score = corpus.vectors is None, corpus.task == "regression"
     keys = row_keys(corpus)
-    found: dict[Any, set[int]] = {}
-    for key, label in zip(keys, corpus.labels, strict=True):
-        found.setdefault(key, set()).update({int(label)} - {-1})
-    seconds: Sequence[str] = corpus.pairs or [""] * len(corpus)
+    found: dict[Any, set[float]] = {}
+    for key, label, has_label in zip(keys, corpus.labels, corpus.labelled, strict=True):
+        found.setdefault(key, set()).update([float(label)] if has_label else [])
+    seconds: Sequence[str] = corpus.pairs or [""] * len(corpus.texts)
     words = [len(x.split()) + len(y.split()) for x, y in zip(corpus.texts, seconds, strict=True)]
-    tokens = None if tokenizer is None else _token_counts(corpus, tokenizer)
+    tokens = None if tokenizer is None or not is_text else _token_counts(corpus, tokenizer)
     cut = None
-    if max_length is not None:
+    if max_length is not None and is_text:
         cut = sum(n > max_length for n in (words if tokens is None else tokens))
-    counts = np.bincount(corpus.labels[corpus.labels >= 0], minlength=corpus.classes)
+    known = corpus.labels[corpus.labelled]
+    counts = np.bincount([] if is_score else known, minlength=corpus.classes)
     return {
         "rows": len(corpus),
         "classes": {x: int(n) for x, n in zip(corpus.label_names, counts, strict=True)},
-        "missing_labels": int((corpus.labels < 0).sum()),
-        "words": _lengths(words),
-        "tokens": None if tokens is None else _lengths(tokens),
+        "scores": (_quantiles(known, _SCORES) or {}) if is_score else None,
+        "pairs": corpus.pairs is not None,
+        "shape": None if corpus.vectors is None else list(corpus.vectors.shape[1:]),
+        "missing_labels": int((~corpus.labelled).sum()),
+        "words": _quantiles(words) if is_text else None,
+        "tokens": None if tokens is None else _quantiles(tokens),
         "duplicates": len(keys) - len(found),
         "conflicts": sum(len(labels) > 1 for labels in found.values()),
         "truncated": cut,
@@ -115,8 +134,14 @@ def _token_counts(corpus: Corpus, tokenizer: Callable[..., Any]) -> list[int]:
     return counts
 
 
-def _lengths(counts: Sequence[int]) -> dict[str, float] | None:
-    if not counts:
+_LENGTHS = {"min": 0, "median": 50, "95 %": 95, "max": 100}  # percentiles by name
+_SCORES = {"min": 0, "25 %": 25, "median": 50, "75 %": 75, "max": 100}
+
+
+def _quantiles(
+    numbers: Sequence[float] | np.ndarray, percentiles: dict[str, int] = _LENGTHS
+) -> dict[str, float] | None:
+    if len(numbers) == 0:
         return None
-    low, middle, high, top = np.percentile(counts, [0, 50, 95, 100])
-    return {"min": float(low), "median": float(middle), "95 %": float(high), "max": float(top)}
+    found = np.percentile(numbers, list(percentiles.values()))
+    return {name: float(x) for name, x in zip(percentiles, found, strict=True)}

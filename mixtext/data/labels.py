@@ -1,7 +1,9 @@
-"""Labels of a corpus: classes by number or name, or scores; and which of them are missing."""
+"""Labels: classes by number or name, or scores; out of cells, checked, and which are missing."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -108,3 +110,102 @@ def listing(names: Sequence[str], most: int = 10) -> str:
     """Names for a message: the first few, and how many more there are."""
     shown = ", ".join(f"'{x}'" for x in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+class Labeller:
+    """Turns label cells into names, indices or None, as `Corpus.from_lists` takes them."""
+
+    def __init__(self, column: str | None, names: Sequence[str] | None, first: int) -> None:
+        if names is None and first != 0:
+            raise InputError(
+                f"first_label is {first} but label_names is not given: give the names that the "
+                "numbers stand for, or leave first_label out."
+            )
+        self.column = column
+        self.names = None if names is None else [str(x) for x in names]
+        self.first = first
+        self.index = {x: i for i, x in enumerate(self.names or ())}
+        # A name that is a number leaves no way to tell a name from an index.
+        self.numbers = not any(_is_whole(x) for x in self.index)
+
+    def __call__(self, cell: Any, place: str) -> str | int | None:
+        if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+            return None
+        if not isinstance(cell, str | int | float):
+            raise InputError(f"{place}: '{self.column}' is {cell!r}, not a label: give one class.")
+        label = str(cell).strip()
+        if not label:
+            return None
+        if label in self.index:
+            return self.index[label]
+        # Tables that turn a column with gaps into floating point write 1.0 for class 1.
+        label = re.sub(r"(?<=\d)\.0$", "", label) if _is_number(label) else label
+        if self.names is None:
+            return label
+        if label in self.index:
+            return self.index[label]
+        listing = ", ".join(f"'{x}'" for x in self.names)
+        if self.numbers and _is_whole(label):
+            number = int(label) - self.first
+            if 0 <= number < len(self.names):
+                return number
+            raise InputError(
+                f"{place}: the label {label} in '{self.column}' is outside {self.first} to "
+                f"{self.first + len(self.names) - 1}, the numbers of {listing}: correct it, or "
+                "set first_label to the number of the first name."
+            )
+        raise InputError(
+            f"{place}: the label '{label}' in '{self.column}' is not among {listing}: correct it "
+            "or add it to label_names."
+        )
+
+    def check(self, labels: set[str | int | None], where: str) -> None:
+        """Refuses a column of scores, whose distinct values would each become a class."""
+        names = [x for x in labels if isinstance(x, str)]
+        if names and all(map(_is_number, names)) and not all(map(_is_whole, names)):
+            score = next(x for x in sorted(names) if not _is_whole(x))
+            raise InputError(
+                f"{where}: '{self.column}' holds scores such as {score}, not classes: set scores "
+                "to their least and most, such as 0 and 5, for regression, name another column, "
+                "or give label_names if these are names."
+            )
+
+
+class Scorer:
+    """Turns label cells into scores in a range, or None, as `Corpus.from_lists` takes them."""
+
+    def __init__(self, column: str, scores: Sequence[float]) -> None:
+        if len(scores) != 2 or not all(map(math.isfinite, scores)) or scores[0] >= scores[1]:
+            raise InputError(
+                f"scores is {list(scores)}: give two numbers, the least and the most that a score "
+                "may be."
+            )
+        self.column = column
+        self.least, self.most = scores
+
+    def __call__(self, cell: Any, place: str) -> float | None:
+        if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+            return None
+        text = str(cell).strip()
+        if not text:
+            return None
+        if isinstance(cell, bool) or not _is_number(text):
+            raise InputError(
+                f"{place}: '{self.column}' is {cell!r}, not a score: give a number, or leave the "
+                "cell empty where it is missing."
+            )
+        score = float(text)
+        if not self.least <= score <= self.most:
+            raise InputError(
+                f"{place}: the score {text} in '{self.column}' is outside {self.least:g} to "
+                f"{self.most:g}: correct it, or widen scores."
+            )
+        return score
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", text) is not None
+
+
+def _is_whole(text: str) -> bool:
+    return re.fullmatch(r"[+-]?\d+", text) is not None

@@ -1,15 +1,15 @@
 """From settings to data that a run can learn from: corpora read, checked and split."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from mixtext.data.catalogue import load_any
+from mixtext.data.catalogue import load_any, read_file
 from mixtext.data.corpus import Corpus, align_labels
-from mixtext.data.readers import read_corpus
 from mixtext.data.settings import DataSettings
 from mixtext.data.splits import (
     OFFICIAL_POOL,
     Split,
+    corrupt_labels,
     drop_duplicates,
     duplicates,
     hold_out,
@@ -27,7 +27,8 @@ class Data:
         train: the training rows; `split` holds indices into them.
         test: the test rows, or None.
         split: labelled, unlabelled and dev rows.
-        notes: sentences about what was found (duplicates, leaks, replaced characters).
+        notes: sentences about what was found (duplicates, leaks, replaced characters) and about
+            labels that were corrupted.
     """
 
     train: Corpus
@@ -46,6 +47,10 @@ def load_corpora(
     options: dict[str, Any] = {}
     if settings.text:
         options["text"] = settings.text
+    if settings.pair:
+        options["pair"] = settings.pair
+    if settings.scores:
+        options["scores"] = settings.scores
     if settings.label:
         options["label"] = settings.label
     if settings.id:
@@ -66,20 +71,23 @@ def load_corpora(
         notes.append(f"{replaced} characters were not valid UTF-8 and were replaced")
     if settings.drop_duplicates:
         train, dropped = drop_duplicates(train)
-        notes.append(f"{dropped} duplicate texts left out of {train.name}")
+        rows = "texts" if train.vectors is None else "rows"
+        notes.append(f"{dropped} duplicate {rows} left out of {train.name}")
     if test is None and settings.test_per_class:
         # One fixed test part for all split seeds: only what is learned from may vary.
         rest, held = hold_out(train.labels, settings.test_per_class, 0, train.label_names)
         train, test = train.select(rest), train.select(held)
     if settings.unlabelled:
+        options.pop("scores", None)  # those rows have none
         options |= {"label": None, "name": "unlabelled"}
-        train = train.extended(read_corpus(settings.unlabelled, **options))
+        train = train.extended(read_file(settings.unlabelled, **options))
     if test is not None:
         test = align_labels(train, test)
-        leaks = duplicates(train.texts, test.texts)
+        leaks = duplicates(train, test)
         if leaks:
+            rows = "texts" if train.vectors is None else "rows"
             notes.append(
-                f"{len({t for _, t in leaks})} test texts are also in the training part, the "
+                f"{len({t for _, t in leaks})} test {rows} are also in the training part, the "
                 f"first as row {train.ids[leaks[0][0]]!r}"
             )
     return train, test, notes
@@ -100,17 +108,20 @@ def prepare_data(
         test: the test rows, with `train`.
 
     Raises:
-        InputError: bad rows, too few of them, one class only, a test part without labels.
+        InputError: bad rows, too few of them, one class only, a test part without labels, scores
+            where classes are needed.
     """
     if train is None and test is not None:
         raise InputError("test is given without corpus: give both, or let the recipe name both.")
     train, test, notes = load_corpora(settings, train, test)
-    if train.classes < 2:
+    if train.task == "regression":
+        _check_regression(settings, train)
+    elif train.classes < 2:
         raise InputError(
             f"{train.source or train.name or 'the corpus'} has only one class "
             f"({', '.join(train.label_names) or 'no labels at all'}): a classifier needs two."
         )
-    if test is not None and not (test.labels >= 0).any():
+    if test is not None and not test.labelled.any():
         raise InputError(
             f"the test part {test.source or test.name} has no labels to score with: add them, or "
             "leave it out."
@@ -132,5 +143,26 @@ def prepare_data(
             seed=settings.split_seed,
             need_unlabelled=need_unlabelled,
             label_names=train.label_names,
+            labelled_share=settings.labelled_share,
         )
+    if settings.corrupt:
+        noisy = corrupt_labels(
+            train.labels, rows.labelled, settings.corrupt, train.classes, settings.split_seed
+        )
+        notes.append(
+            f"{settings.corrupt:g} of the labels of {len(rows.labelled)} rows were drawn at random;"
+            f" {(noisy != train.labels).sum()} of them are now others"
+        )
+        train = replace(train, labels=noisy)
     return Data(train, test, rows, notes)
+
+
+def _check_regression(settings: DataSettings, train: Corpus) -> None:
+    name = train.source or train.name or "the corpus"
+    if not train.labelled.any():
+        raise InputError(f"{name} has no scores at all: check the label column.")
+    if settings.corrupt:
+        raise InputError(
+            f"data.corrupt is {settings.corrupt} but {name} has scores: labels are corrupted by "
+            "another class, which scores do not have; set data.corrupt to 0."
+        )

@@ -4,8 +4,6 @@ Every reader yields rows as `(position, cells by column name)`; `_assemble` make
 them, so columns, labels, ids and empty texts are treated alike whatever the format.
 """
 
-import math
-import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -25,6 +23,7 @@ from mixtext.data.formats import (
     parquet_rows,
     require,
 )
+from mixtext.data.labels import Labeller, Scorer
 from mixtext.errors import InputError
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "folder")
@@ -52,8 +51,9 @@ def read_corpus(
     encoding_errors: str = "strict",
     skip_empty: bool = False,
     name: str = "",
+    scores: Sequence[float] = (),
 ) -> Corpus:
-    """Reads a corpus from a file or a folder.
+    """Reads a corpus of texts from a file or a folder.
 
     Formats, told by the suffix: CSV, TSV, JSON lines (`.jsonl`, `.ndjson`), Parquet (needs
     pyarrow), and a folder with one subfolder a class and one file a document, whose columns are
@@ -81,11 +81,14 @@ def read_corpus(
             counts them in `Corpus.replacements`.
         skip_empty: leave rows with a blank text out instead of refusing them.
         name: what tables call the corpus; "": the file's name without its suffix.
+        scores: least and most that a score may be: the label column then holds scores, and the
+            task is regression. Empty: it holds classes.
 
     Raises:
         InputError: missing or empty file, unknown format, column that is not there, wrong number
-            of cells, malformed line, bad bytes, blank text, label outside the names, scores for
-            labels, an id twice. The sentence names file and line.
+            of cells, malformed line, bad bytes, blank text, label outside the names, scores where
+            classes are meant, a score outside the range, an id twice. The sentence names file and
+            line.
     """
     path = Path(path)
     if encoding_errors not in ("strict", "replace"):
@@ -113,7 +116,7 @@ def read_corpus(
         documents = documents_below(path)
         rows = folder_rows(path, documents, columns, decode)
         place = lambda i: str(documents[i])  # noqa: E731
-    labeller = _Labeller(columns.label, label_names, first_label)
+    labeller = _labeller(columns.label, label_names, first_label, scores)
     # Closed at once even when a row is refused: an open reader holds the file and csv's limit.
     with closing(rows):
         corpus = _assemble(rows, place, str(path), columns, labeller, decode, skip_empty)
@@ -133,6 +136,8 @@ def read_hub(
     first_label: int = 0,
     skip_empty: bool = False,
     name: str = "",
+    scores: Sequence[float] = (),
+    revision: str | None = None,
 ) -> Corpus:
     """Reads one split of a Hugging Face hub data set, which needs the package `datasets`.
 
@@ -140,9 +145,10 @@ def read_hub(
         hub_name: "owner/name" on the hub.
         split: such as "train".
         subset: the data set's configuration, such as "sst2" of "nyu-mll/glue".
-        text, label, pair, id_column, label_names, first_label, skip_empty, name: as in
+        text, label, pair, id_column, label_names, first_label, skip_empty, name, scores: as in
             `read_corpus`. `label_names` default to those the data set declares; the number -1
             is then a missing label, as in test parts without labels.
+        revision: branch, tag or commit of the data set.
 
     Raises:
         InputError: `datasets` is not installed, the data set cannot be had, or its rows do not fit.
@@ -154,8 +160,9 @@ def read_hub(
             f"reading '{hub_name}' from the hub needs the package datasets: {INSTALL}."
         ) from None
     try:
-        table = datasets.load_dataset(hub_name, subset, split=split)
-    except (OSError, ValueError) as error:  # not found, no network; unknown split or subset
+        table = datasets.load_dataset(hub_name, subset, split=split, revision=revision)
+    # Not found, no network; unknown split or subset; a data set that is a script.
+    except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"the hub data set '{hub_name}', split '{split}', cannot be loaded ({reason}): check "
@@ -171,7 +178,9 @@ def read_hub(
                 cells = {**cells, columns.label: None}
             yield i, cells
 
-    labeller = _Labeller(columns.label, label_names or declared, first_label)
+    labeller = _labeller(
+        columns.label, label_names or (None if scores else declared), first_label, scores
+    )
     corpus = _assemble(
         rows(),
         lambda i: f"{hub_name}, split {split}, row {i}",
@@ -194,6 +203,21 @@ def _columns(
     return Columns(texts, None if label is None else str(label), pairs, id_column)
 
 
+def _labeller(
+    column: str | None, names: Sequence[str] | None, first: int, scores: Sequence[float]
+) -> Labeller | Scorer:
+    """What turns cells of the label column into classes or, with a range, into scores."""
+    if not scores:
+        return Labeller(column, names, first)
+    if names is not None or column is None:
+        other = "no label column" if column is None else "label_names"
+        raise InputError(
+            f"scores is {list(scores)} and there is {other}: scores are numbers in the label "
+            "column and have no names, so correct one of them."
+        )
+    return Scorer(column, scores)
+
+
 def _format_of(path: Path, format: str | None) -> str:
     """The format by name, suffix or being a folder."""
     kind = format or ("folder" if path.is_dir() else SUFFIXES.get(path.suffix.lower()))
@@ -206,94 +230,29 @@ def _format_of(path: Path, format: str | None) -> str:
     return kind
 
 
-class _Labeller:
-    """Turns label cells into names, indices or None, as `Corpus.from_lists` takes them."""
-
-    def __init__(self, column: str | None, names: Sequence[str] | None, first: int) -> None:
-        if names is None and first != 0:
-            raise InputError(
-                f"first_label is {first} but label_names is not given: give the names that the "
-                "numbers stand for, or leave first_label out."
-            )
-        self.column = column
-        self.names = None if names is None else [str(x) for x in names]
-        self.first = first
-        self.index = {x: i for i, x in enumerate(self.names or ())}
-        # A name that is a number leaves no way to tell a name from an index.
-        self.numbers = not any(_is_whole(x) for x in self.index)
-
-    def __call__(self, cell: Any, place: str) -> str | int | None:
-        if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-            return None
-        if not isinstance(cell, str | int | float):
-            raise InputError(f"{place}: '{self.column}' is {cell!r}, not a label: give one class.")
-        label = str(cell).strip()
-        if not label:
-            return None
-        if label in self.index:
-            return self.index[label]
-        # Tables that turn a column with gaps into floating point write 1.0 for class 1.
-        label = re.sub(r"(?<=\d)\.0$", "", label) if _is_number(label) else label
-        if self.names is None:
-            return label
-        if label in self.index:
-            return self.index[label]
-        listing = ", ".join(f"'{x}'" for x in self.names)
-        if self.numbers and _is_whole(label):
-            number = int(label) - self.first
-            if 0 <= number < len(self.names):
-                return number
-            raise InputError(
-                f"{place}: the label {label} in '{self.column}' is outside {self.first} to "
-                f"{self.first + len(self.names) - 1}, the numbers of {listing}: correct it, or "
-                "set first_label to the number of the first name."
-            )
-        raise InputError(
-            f"{place}: the label '{label}' in '{self.column}' is not among {listing}: correct it "
-            "or add it to label_names."
-        )
-
-    def check(self, labels: set[str | int | None], where: str) -> None:
-        """Refuses a column of scores, whose distinct values would each become a class."""
-        names = [x for x in labels if isinstance(x, str)]
-        if names and all(map(_is_number, names)) and not all(map(_is_whole, names)):
-            score = next(x for x in sorted(names) if not _is_whole(x))
-            raise InputError(
-                f"{where}: '{self.column}' holds scores such as {score}, not classes: name "
-                "another column, or give label_names if these are names."
-            )
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", text) is not None
-
-
-def _is_whole(text: str) -> bool:
-    return re.fullmatch(r"[+-]?\d+", text) is not None
-
-
 def _assemble(
     rows: Rows,
     place: Callable[[int], str],
     source: str,
     columns: Columns,
-    labeller: _Labeller,
+    labeller: Labeller | Scorer,
     decode: Decoder,
     skip_empty: bool,
 ) -> Corpus:
     """Collects the rows into lists and checks them."""
     texts: list[str] = []
     pairs: list[str] = []
-    labels: list[str | int | None] = []
+    labels: list[Any] = []
     ids: dict[str, int] = {}  # id -> position, in order of the rows
-    empty: list[int] = []
+    empty: list[tuple[int, str]] = []
     number = -1
     for number, (position, cells) in enumerate(rows):
         where = place(position)
         first = _join(cells, columns.text, where, decode)
         second = _join(cells, columns.pair, where, decode) if columns.pair else "-"
         if not first.strip() or not second.strip():
-            empty.append(position)
+            side = " (the second text)" if first.strip() else " (the first text)"
+            empty.append((position, side if columns.pair else ""))
             continue
         row_id = str(number) if columns.id is None else _id(cells[columns.id], columns.id, where)
         if row_id in ids:
@@ -308,17 +267,19 @@ def _assemble(
     if number < 0:
         raise InputError(f"{source} has no rows: check that it is the right, complete file.")
     if empty and not skip_empty:
+        first_ones = "; ".join(place(x) + side for x, side in empty[:3])
         raise InputError(
             f"{source}: {len(empty)} of {number + 1} rows have an empty text, the first at "
-            f"{'; '.join(place(x) for x in empty[:3])}: fill them, or pass skip_empty=True to "
-            "leave them out."
+            f"{first_ones}: fill them, or pass skip_empty=True to leave them out."
         )
     if not texts:
         raise InputError(f"{source}: all {number + 1} rows have an empty text: check the columns.")
-    labeller.check(set(labels), source)
-    corpus = Corpus.from_lists(
-        texts, labels, list(ids), labeller.names, pairs if columns.pair else None, source
-    )
+    seconds = pairs if columns.pair else None
+    if isinstance(labeller, Scorer):
+        corpus = Corpus.from_lists(texts, ids=list(ids), pairs=seconds, name=source, scores=labels)
+    else:
+        labeller.check(set(labels), source)
+        corpus = Corpus.from_lists(texts, labels, list(ids), labeller.names, seconds, source)
     return replace(corpus, source=source)
 
 

@@ -10,17 +10,24 @@ from mixtext.errors import InputError
 class DataSettings:
     """The corpus and how it is split.
 
+    For regression, where there are no classes, "of each class" means "in all" everywhere.
+
     Attributes:
         corpus: a name from the catalogue (`mixtext datasets`), or the path of a CSV, TSV, JSONL or
-            Parquet file, or of a folder with one subfolder of text files a class, or
-            `hub:owner/name` for a data set of the Hugging Face hub with train and test.
+            Parquet file, of a folder with one subfolder of text files a class, or of an `.npz`
+            file of vectors (`x`) and classes (`y`), or `hub:owner/name` for a data set of the
+            Hugging Face hub with train and test.
         root: folder that holds a catalogue corpus; empty: its package, or the Hugging Face hub.
         test: path of the test file, for a corpus given by path; empty: see `test_per_class`.
         unlabelled: path of a file with further texts, without labels, for the pool; its columns
             are called as in the corpus. Needs `pool = "natural"`.
         text: columns that make the text, joined by a space; empty: the catalogue's choice, or
             `text`.
+        pair: columns that make the second text, for pairs of texts; empty: the catalogue's choice,
+            or none.
         label: column of the label; empty: the catalogue's choice, or `label`.
+        scores: least and most score: the label column holds scores in this range, and the task is
+            regression; empty: the catalogue's choice, or classes.
         id: column of stable row ids; empty: rows are numbered.
         header: the first line of a CSV or TSV names the columns; else they are numbered from 0.
         encoding_errors: `strict` refuses broken UTF-8 and names the line, `replace` counts and
@@ -28,13 +35,19 @@ class DataSettings:
         skip_empty: leave out rows whose text is empty, instead of refusing the file.
         drop_duplicates: of texts that occur more than once keep the first, before splitting.
         labels_per_class: labelled rows of each class; 0: all that are not dev or test.
+        labelled_share: with `labels_per_class = 0`, the share in (0, 1] of each class's rows that
+            keep their labels, rounded up, of those that are not dev or test. The others join the
+            unlabelled pool, as they do where `labels_per_class` is given.
+        corrupt: share in [0, 1] of the labelled rows whose label is replaced by a class drawn at
+            random from all (mixup's experiment on corrupted labels); dev and test keep theirs.
         unlabelled_per_class: unlabelled rows of each class; 0: all that are left.
         dev_per_class: rows of each class that are set aside to select weights on; 0: none.
         test_per_class: rows of each class that are set aside as test where there is no test part.
         pool: unlabelled rows are `balanced` over the classes as in the paper, or drawn as they
             come, `natural`.
         split: `seeded`, or `official`: the one split of the official MixText code.
-        split_seed: of the seeded split; with one seed, fewer labels are a part of more.
+        split_seed: of the seeded split and of `corrupt`; with one seed, fewer labels are a part of
+            more.
     """
 
     corpus: str = "bbc_news"
@@ -42,13 +55,17 @@ class DataSettings:
     test: str = ""
     unlabelled: str = ""
     text: tuple[str, ...] = ()
+    pair: tuple[str, ...] = ()
     label: str = ""
+    scores: tuple[float, ...] = ()
     id: str = ""
     header: bool = True
     encoding_errors: Literal["", "strict", "replace"] = ""
     skip_empty: bool = False
     drop_duplicates: bool = False
     labels_per_class: int = 10
+    labelled_share: float = 1.0
+    corrupt: float = 0.0
     unlabelled_per_class: int = 0
     dev_per_class: int = 50
     test_per_class: int = 0
@@ -67,6 +84,30 @@ class DataSettings:
         ):
             if getattr(self, field) < 0:
                 raise InputError(f"data.{field} is {getattr(self, field)}: it must be ≥ 0.")
+        if not 0 < self.labelled_share <= 1:
+            raise InputError(f"data.labelled_share is {self.labelled_share}: it must be in (0, 1].")
+        if self.labelled_share < 1 and self.labels_per_class:
+            raise InputError(
+                f"data.labelled_share is {self.labelled_share} and data.labels_per_class is "
+                f"{self.labels_per_class}: give a share or a number, the other as 1 or 0."
+            )
+        if not 0 <= self.corrupt <= 1:
+            raise InputError(f"data.corrupt is {self.corrupt}: it must be in [0, 1].")
+        if self.scores and (len(self.scores) != 2 or not self.scores[0] < self.scores[1]):
+            raise InputError(
+                f"data.scores is {list(self.scores)}: give two numbers, the least and the most "
+                "that a score may be."
+            )
+        if self.scores and self.corrupt:
+            raise InputError(
+                f"data.scores is {list(self.scores)} and data.corrupt is {self.corrupt}: labels "
+                "are corrupted by another class, which scores do not have; leave one out."
+            )
+        if self.scores and self.split == "official":
+            raise InputError(
+                f"data.scores is {list(self.scores)} and data.split is 'official': the official "
+                "split is one of classes; set split to 'seeded'."
+            )
         if self.unlabelled and self.pool != "natural":
             raise InputError(
                 f"data.unlabelled is {self.unlabelled!r} and data.pool is {self.pool!r}: texts "

@@ -3,12 +3,14 @@
 All functions give row numbers, so a split can be stored, compared and applied to views alike.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from mixtext.data.corpus import Corpus
+from mixtext.data.labels import has_label
 from mixtext.errors import InputError
 
 # The official code cuts every shuffled class at fixed places: 500 rows for labels, then the
@@ -16,13 +18,19 @@ from mixtext.errors import InputError
 OFFICIAL_HEAD, OFFICIAL_POOL, OFFICIAL_DEV = 500, 5000, 2000
 OFFICIAL_POOL_OF_TEN = 10000  # with exactly 10 classes (Yahoo!) the rest starts 5,000 rows later
 
+_NOISE = 1  # keeps the stream of corrupted labels apart from that of the split
+
+
+Key = str | tuple[str, str] | bytes
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """Row numbers into the training corpus, int64, no row in two of them.
 
     Attributes:
-        labelled: rows whose labels may be used, shape `(C * labels_per_class,)`.
+        labelled: rows whose labels may be used, shape `(C * labels_per_class,)`, or more where
+            all or a share of them are.
         unlabelled: rows whose labels must not be used, shape `(U,)`.
         dev: rows to choose checkpoints and settings by, shape `(C * dev_per_class,)`.
     """
@@ -46,12 +54,16 @@ def split(
     seed: int = 0,
     need_unlabelled: bool = False,
     label_names: Sequence[str] | None = None,
+    labelled_share: float = 1.0,
 ) -> Split:
     """Draws a class-balanced labelled set and dev set, and an unlabelled pool from the rest.
 
     Label budgets nest: with one seed, the labelled rows for 3 a class are the first rows of those
     for 10 a class, dev is the same, and the pool changes only where the larger budget takes rows
-    from it. So a curve over budgets shows the labels' worth and not another draw.
+    from it. So a curve over budgets shows the labels' worth and not another draw. Shares nest as
+    budgets do.
+
+    Scores have no classes: all rows with a score are one class, and any pool is natural.
 
     The two pools:
         balanced: the same number from every class, as in the paper. It uses the labels of the
@@ -62,23 +74,27 @@ def split(
             label among them. With None it is all the rest.
 
     Args:
-        labels: classes of the corpus, -1 = missing, shape `(N,)`.
-        labels_per_class: labelled rows a class; 0: all but dev, however many a class has, which
-            leaves only rows without a label to the pool.
+        labels: classes of the corpus, -1 = missing, or scores, NaN = missing; shape `(N,)`.
+        labels_per_class: labelled rows a class; 0: `labelled_share` of all but dev, however many
+            a class has. What is left is the pool's.
         dev_per_class: dev rows a class, ≥ 0.
         unlabelled_per_class: pool rows a class, ≥ 0; None: as many as there are.
         pool: "balanced" or "natural".
         seed: seed of the draw.
         need_unlabelled: refuse an empty pool.
         label_names: the C names, for messages, and so that a class without rows is noticed.
+        labelled_share: with `labels_per_class` 0, the share of each class's rows behind dev that
+            are labelled, in (0, 1], rounded up.
 
     Raises:
         InputError: a class with too few rows, fewer than two classes, a pool smaller than asked
             for, or empty where one is needed.
     """
-    labels = np.asarray(labels)
+    labels, names = _classes(labels, label_names)
     if pool not in ("balanced", "natural"):
         raise InputError(f"pool is '{pool}': choose 'balanced' or 'natural'.")
+    if len(names) == 1:
+        pool = "natural"
     for field, value, least in (
         ("labels_per_class", labels_per_class, 0),
         ("dev_per_class", dev_per_class, 0),
@@ -86,7 +102,8 @@ def split(
     ):
         if value < least:
             raise InputError(f"{field} is {value}: it must be at least {least}.")
-    names = _names(labels, label_names)
+    if not 0 < labelled_share <= 1:
+        raise InputError(f"labelled_share is {labelled_share}: it must be in (0, 1].")
     generator = np.random.default_rng(seed)
     # Every draw comes before any number is looked at, so that budgets share them.
     shuffled = [generator.permutation(np.flatnonzero(labels == c)) for c in range(len(names))]
@@ -102,8 +119,12 @@ def split(
             )
     dev = _by_turns([rows[:dev_per_class] for rows in shuffled])
     if everything:
-        labelled = np.concatenate([rows[dev_per_class:] for rows in shuffled])
-        rest = [rows[:0] for rows in shuffled]
+        ends = [
+            dev_per_class + _share(labelled_share, len(rows) - dev_per_class) for rows in shuffled
+        ]
+        cut = list(zip(shuffled, ends, strict=True))
+        labelled = np.concatenate([rows[dev_per_class:end] for rows, end in cut])
+        rest = [rows[end:][::-1] for rows, end in cut]
     else:
         labelled = _by_turns([rows[dev_per_class:first] for rows in shuffled])
         # Backwards: a larger budget takes rows from the front, so the pool is hit last.
@@ -134,8 +155,8 @@ def hold_out(
     """Cuts a class-balanced part out, for a corpus without an official test part.
 
     Args:
-        labels: classes, -1 = missing, shape `(N,)`.
-        per_class: rows a class in the part, ≥ 1.
+        labels: classes, -1 = missing, or scores, NaN = missing; shape `(N,)`.
+        per_class: rows a class in the part, of scores rows in all, ≥ 1.
         seed: seed of the draw.
         label_names: the C names, for messages.
 
@@ -146,12 +167,12 @@ def hold_out(
     Raises:
         InputError: a class that would have no row left, or fewer than two classes.
     """
-    labels = np.asarray(labels)
+    labels, names = _classes(labels, label_names)
     if per_class < 1:
         raise InputError(f"per_class is {per_class}: hold out at least 1 row a class.")
     generator = np.random.default_rng(seed)
     held = []
-    for c, name in enumerate(_names(labels, label_names)):
+    for c, name in enumerate(names):
         rows = generator.permutation(np.flatnonzero(labels == c))
         if len(rows) <= per_class:
             raise InputError(
@@ -161,6 +182,33 @@ def hold_out(
         held.append(rows[:per_class])
     part = np.sort(np.concatenate(held))
     return np.setdiff1d(np.arange(len(labels)), part), part
+
+
+def corrupt_labels(
+    labels: np.ndarray, rows: np.ndarray, share: float, classes: int, seed: int = 0
+) -> np.ndarray:
+    """Replaces the labels of some rows by noise (mixup, arXiv 1710.09412, section 4.4).
+
+    The noise is a class drawn uniformly from all, so one in C rows keeps its label by chance. With
+    one seed a larger share corrupts the rows of a smaller one, and those alike, and others too.
+
+    Args:
+        labels: classes of the corpus, int64, shape `(N,)`.
+        rows: the labelled rows; no other is touched.
+        share: share of `rows` that is replaced, in [0, 1], to the nearest row.
+        classes: C.
+        seed: seed of the draw.
+
+    Returns:
+        The labels with the noise, a copy.
+    """
+    generator = np.random.default_rng([seed, _NOISE])
+    # Drawn for the whole corpus, so that neither share nor label budget moves anything.
+    order, noise = generator.permutation(len(labels)), generator.integers(classes, size=len(labels))
+    chosen = order[np.isin(order, rows)][: round(share * len(rows))]
+    corrupted = labels.copy()
+    corrupted[chosen] = noise[chosen]
+    return corrupted
 
 
 def official_split(
@@ -188,8 +236,12 @@ def official_split(
         InputError: a class with fewer than 7,500 rows, or with too few for `labels_per_class`, or
             a pool that would reach into the labelled rows.
     """
-    labels = np.asarray(labels)
-    names = _names(labels, label_names)
+    labels, names = _classes(labels, label_names)
+    if len(names) == 1:
+        raise InputError(
+            "the official split is one of classes, but the labels are scores: use the ordinary "
+            "split."
+        )
     most = OFFICIAL_POOL_OF_TEN if len(names) == 10 else OFFICIAL_POOL
     if not 0 <= unlabelled_per_class <= most:
         raise InputError(
@@ -224,32 +276,35 @@ def official_split(
     return Split(labelled, unlabelled, dev)
 
 
-def duplicates(train_texts: Sequence[str], test_texts: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs of rows with the same text, spaces, tabs and line ends apart.
+def duplicates(train: Corpus, test: Corpus) -> list[tuple[int, int]]:
+    """Pairs of rows with the same text, pair of texts (spaces and line ends apart) or vector.
 
     Returns:
         Every `(train_row, test_row)`, ordered by test row and then by train row.
     """
-    rows: dict[str, list[int]] = {}
-    for i, text in enumerate(train_texts):
-        rows.setdefault(normalise(text), []).append(i)
-    return [(i, j) for j, text in enumerate(test_texts) for i in rows.get(normalise(text), ())]
+    rows: dict[Key, list[int]] = {}
+    for i, key in enumerate(row_keys(train)):
+        rows.setdefault(key, []).append(i)
+    return [(i, j) for j, key in enumerate(row_keys(test)) for i in rows.get(key, ())]
 
 
 def drop_duplicates(corpus: Corpus) -> tuple[Corpus, int]:
-    """Keeps the first row of every text (of every pair of texts), spaces and line ends apart.
+    """Keeps the first row of every text, pair of texts (spaces and line ends apart) or vector.
 
     Returns:
         The corpus without the others, and how many they were.
     """
-    seen: dict[str | tuple[str, str], int] = {}
+    seen: dict[Key, int] = {}
     for i, key in enumerate(row_keys(corpus)):
         seen.setdefault(key, i)
     return corpus.select(seen.values()), len(corpus) - len(seen)
 
 
-def row_keys(corpus: Corpus) -> list[str | tuple[str, str]]:
-    """What makes a row the same as another: its text or pair of texts, normalised; N of them."""
+def row_keys(corpus: Corpus) -> list[Key]:
+    """What makes a row the same as another: text or texts, normalised, or vector; N of them."""
+    if corpus.vectors is not None:
+        # + 0 makes -0 into 0, whose bytes differ.
+        return [x.tobytes() for x in corpus.vectors + 0.0]
     if corpus.pairs is None:
         return [normalise(x) for x in corpus.texts]
     both = zip(corpus.texts, corpus.pairs, strict=True)
@@ -261,8 +316,14 @@ def normalise(text: str) -> str:
     return " ".join(text.split())
 
 
-def _names(labels: np.ndarray, label_names: Sequence[str] | None) -> list[str]:
-    """Names of the classes 0 to C - 1, of which there must be two."""
+def _classes(labels: np.ndarray, label_names: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
+    """Classes 0 to C - 1, of which there must be two, and their names.
+
+    Scores are one class, so that a split treats them as it treats classes.
+    """
+    labels = np.asarray(labels)
+    if labels.dtype.kind == "f":
+        return np.where(has_label(labels), 0, -1), ["any score"]
     classes = int(labels.max(initial=-1)) + 1
     names = [str(c) for c in range(classes)] if label_names is None else list(label_names)
     if classes > len(names):
@@ -274,7 +335,12 @@ def _names(labels: np.ndarray, label_names: Sequence[str] | None) -> list[str]:
             f"the labels hold {len(names)} class(es), but a classifier needs two: check the label "
             "column."
         )
-    return names
+    return labels, names
+
+
+def _share(share: float, rows: int) -> int:
+    """The share of the rows, rounded up; 0.1 of 30 is 3, whatever floating point makes of it."""
+    return math.ceil(round(share * rows, 9))
 
 
 def _by_turns(groups: list[np.ndarray]) -> np.ndarray:

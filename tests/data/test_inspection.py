@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from mixtext.data.corpus import Corpus
@@ -72,6 +73,56 @@ def test_description_holds_the_numbers():
         assert line in lines, text
     alone = describe(inspect(TRAIN))
     assert "test" not in alone and "longer than" not in alone
+
+
+def test_scores_are_described_by_quantiles():
+    scores = [0.0, 1.0, 2.0, 3.0, 4.0, None]
+    corpus = Corpus.from_lists(list("abcdaa"), scores=scores, pairs=["x"] * 6)
+    report = inspect(corpus, corpus.select([1]), max_length=3)
+    quartiles = {"min": 0, "25 %": 1, "median": 2, "75 %": 3, "max": 4}
+    assert report["train"]["scores"] == quartiles
+    assert report["train"]["classes"] == {} and report["train"]["missing_labels"] == 1
+    # "a x" has the scores 0, 4 and none.
+    assert (report["train"]["duplicates"], report["train"]["conflicts"]) == (2, 1)
+    lines = [" ".join(x.split()) for x in describe(report).splitlines()]
+    for line in (
+        "train: 6 pairs, scores",
+        "score: min 0, 25 % 1, median 2, 75 % 3, max 4",
+        "without a label: 1",
+        "repeats of an earlier pair: 2",
+        "pairs with more than one label: 1",
+        "test rows whose pair is in train: 1",
+    ):
+        assert line in lines, lines
+    assert json.loads(json.dumps(report)) == report
+    bare = inspect(Corpus.from_lists(["a"], scores=[None]))
+    assert bare["train"]["scores"] == {} and "train: 1 rows, scores" in describe(bare)
+
+
+def test_vectors_have_a_shape_and_no_words():
+    images = np.zeros((3, 2, 4))
+    images[1] = 1
+    corpus = Corpus.from_vectors(images, ["x", "y", "y"])
+    report = inspect(corpus, corpus.select([1]), tokenizer=len, max_length=1)
+    train = report["train"]
+    assert (train["shape"], train["words"], train["tokens"], train["truncated"]) == (
+        [2, 4],
+        None,
+        None,
+        None,
+    )
+    assert (train["classes"], train["duplicates"], train["conflicts"]) == ({"x": 1, "y": 2}, 1, 1)
+    assert report["leaks"] == 1
+    lines = [" ".join(x.split()) for x in describe(report).splitlines()]
+    for line in (
+        "train: 3 rows of 2 × 4 values, 2 classes",
+        "y 2",
+        "repeats of an earlier row: 1",
+        "rows with more than one label: 1",
+        "test rows that are in train: 1",
+    ):
+        assert line in lines, lines
+    assert json.loads(json.dumps(report)) == report
 
 
 def test_a_corpus_without_rows_or_labels():

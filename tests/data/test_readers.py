@@ -59,6 +59,24 @@ def make_parquet(folder):
     return folder / "d.parquet"
 
 
+def test_scores_of_csv_and_json_lines(tmp_path):
+    cells = ["0", "5", "4.750", " .5 ", "1e0", ""]
+    path = write(tmp_path, "d.csv", "text,s\n" + "".join(f"a,{x}\n" for x in cells))
+    corpus = read_corpus(path, label="s", scores=(0, 5))
+    assert (corpus.task, corpus.label_names) == ("regression", [])
+    assert corpus.labels[:5].tolist() == [0, 5, 4.75, 0.5, 1]
+    assert corpus.labelled.tolist() == [True] * 5 + [False]
+    lines = '{"text": "a", "s": -2}\n{"text": "a", "s": null}\n{"text": "a", "s": NaN}\n'
+    corpus = read_corpus(write(tmp_path, "d.jsonl", lines), label="s", scores=(-2.5, 0))
+    assert corpus.labels[0] == -2 and corpus.labelled.tolist() == [True, False, False]
+
+
+def test_pairs_with_an_empty_side_can_be_left_out(tmp_path):
+    path = write(tmp_path, "d.csv", "text,second,label\na,b,1\n ,b,1\na,,1\nc,d,2\n")
+    corpus = read_corpus(path, pair="second", skip_empty=True)
+    assert (corpus.texts, corpus.pairs, corpus.ids) == (["a", "c"], ["b", "d"], ["0", "3"])
+
+
 @pytest.mark.parametrize("make", [make_csv, make_tsv, make_jsonl, make_parquet])
 def test_every_format_gives_the_same_corpus(make, tmp_path):
     path = make(tmp_path)
@@ -218,7 +236,7 @@ BROKEN = [
         "score.csv",
         "text,label\na,3\nb,4.75\n",
         {},
-        ["score.csv", "'label' holds scores such as 4.75"],
+        ["score.csv", "'label' holds scores such as 4.75", "set scores"],
     ),
     ("id.csv", "text,label,k\na,b,1\nc,d,1\n", {"id_column": "k"}, ["line 3", "id '1'", "line 2"]),
     ("noid.csv", "text,label,k\na,b,1\nc,d,\n", {"id_column": "k"}, ["line 3", "'k' is empty"]),
@@ -237,6 +255,32 @@ BROKEN = [
     ("lab.csv", "text,label\na,w\n", {"label_names": ["x"]}, ["line 2", "'w'", "not among 'x'"]),
     ("first.csv", "text,label\na,1\n", {"first_label": 1}, ["first_label is 1", "label_names"]),
     ("none.csv", "text,label\na,1\n", {"text": ()}, ["text names no column"]),
+    (
+        "high.csv",
+        "text,label\na,5\nb,5.1\n",
+        {"scores": (0, 5)},
+        ["line 3", "score 5.1 in 'label'", "outside 0 to 5", "widen scores"],
+    ),
+    ("low.csv", "text,label\na,-1\n", {"scores": (0, 5)}, ["line 2", "score -1"]),
+    ("inf.csv", "text,label\na,1e999\n", {"scores": (0, 5)}, ["line 2", "outside 0 to 5"]),
+    ("word.csv", "text,label\na,good\n", {"scores": (0, 5)}, ["line 2", "'good', not a score"]),
+    ("nan.csv", "text,label\na,nan\n", {"scores": (0, 5)}, ["'nan', not a score", "empty"]),
+    ("true.jsonl", '{"text": "a", "label": true}\n', {"scores": (0, 5)}, ["True, not a score"]),
+    ("range.csv", "text,label\na,1\n", {"scores": (5, 0)}, ["[5, 0]", "the least and the most"]),
+    ("one.csv", "text,label\na,1\n", {"scores": (5,)}, ["[5]", "two numbers"]),
+    (
+        "both.csv",
+        "text,label\na,1\n",
+        {"scores": (0, 5), "label_names": ["x", "y"]},
+        ["[0, 5]", "label_names"],
+    ),
+    ("bare.csv", "text\na\n", {"scores": (0, 5), "label": None}, ["no label column"]),
+    (
+        "sides.csv",
+        "text,second,label\na,b,1\n ,b,1\na,,1\n",
+        {"pair": "second"},
+        ["2 of 3", "line 3 (the first text)", "line 4 (the second text)", "skip_empty"],
+    ),
 ]
 
 
@@ -326,7 +370,7 @@ def test_hub_names_its_classes_and_minus_one_is_missing(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
     corpus = read_hub("owner/name", "train", subset="small")
-    assert asked == [(("owner/name", "small"), {"split": "train"})]
+    assert asked == [(("owner/name", "small"), {"split": "train", "revision": None})]
     assert corpus.label_names == ["neg", "pos"]
     assert corpus.labels.tolist() == [1, -1, 0]
     assert corpus.name == "owner/name"
@@ -341,6 +385,23 @@ def test_hub_failure_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
     with pytest.raises(InputError, match=r"'o/n', split 'test', cannot be loaded \(no route\)"):
         read_hub("o/n", "test")
+
+
+def test_hub_scores_and_a_data_set_that_is_a_script(monkeypatch):
+    def load_dataset(name, subset, split, revision):
+        if revision is None:
+            raise RuntimeError("Dataset scripts are no longer supported, but found sick.py")
+        return Table([{"a": "x", "b": "y", "r": 4.5}, {"a": "x", "b": "z", "r": None}])
+
+    monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
+    options = {"text": "a", "pair": "b", "label": "r", "scores": (1, 5)}
+    with pytest.raises(InputError, match=r"cannot be loaded \(Dataset scripts are no longer"):
+        read_hub("o/n", "train", **options)
+    corpus = read_hub("o/n", "train", **options, revision="tables")
+    assert (corpus.task, corpus.pairs) == ("regression", ["y", "z"])
+    assert corpus.labels[0] == 4.5 and corpus.labelled.tolist() == [True, False]
+    with pytest.raises(InputError, match=r"split train, row 0: the score 4\.5 in 'r' is outside"):
+        read_hub("o/n", "train", **options | {"scores": (0, 1)}, revision="tables")
 
 
 @pytest.mark.skipif(

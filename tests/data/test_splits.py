@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixtext.data.corpus import Corpus
-from mixtext.data.splits import drop_duplicates, duplicates, hold_out, official_split, split
+from mixtext.data.splits import (
+    corrupt_labels,
+    drop_duplicates,
+    duplicates,
+    hold_out,
+    official_split,
+    split,
+)
 from mixtext.errors import InputError
 
 GOLDEN = json.loads(
@@ -108,6 +117,107 @@ def test_all_labels_leave_the_unlabelled_rows_to_the_pool():
     assert sorted(np.concatenate([cut.labelled, cut.dev]).tolist()) == list(range(28))
     assert np.bincount(labels[cut.labelled]).tolist() == [18, 6]
     assert sorted(cut.unlabelled.tolist()) == list(range(28, 33))
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(), st.integers(1, 1000), st.integers(1, 1000))
+def test_shares_nest_are_rounded_up_and_leave_dev_alone(case, one, other):
+    labels, classes, _, _, dev, seed = case
+    small, large = sorted([one, other])
+    cuts = {
+        x: split(labels, 0, dev, pool="natural", seed=seed, labelled_share=x / 1000)
+        for x in (small, large, 1000)
+    }
+    free = np.bincount(labels[labels >= 0]) - dev
+    for share, cut in cuts.items():
+        want = [math.ceil(Fraction(share * int(n), 1000)) for n in free]
+        assert np.bincount(labels[cut.labelled], minlength=classes).tolist() == want
+        assert cut.dev.tolist() == cuts[1000].dev.tolist()
+        # What has lost its label is in the pool, as with a budget.
+        rows = np.concatenate([cut.labelled, cut.unlabelled, cut.dev])
+        assert sorted(rows.tolist()) == list(range(len(labels)))
+    assert set(cuts[small].labelled) <= set(cuts[large].labelled) <= set(cuts[1000].labelled)
+
+
+def test_a_share_with_a_balanced_pool():
+    labels = np.repeat([0, 1], [40, 20])
+    cut = split(labels, 0, 10, labelled_share=0.1)
+    assert np.bincount(labels[cut.labelled]).tolist() == [3, 1]
+    assert np.bincount(labels[cut.unlabelled]).tolist() == [9, 9]
+    # 0.07 · 100 is 7.000000000000001 in floating point.
+    cut = split(np.arange(200) % 2, 0, labelled_share=0.07)
+    assert len(cut.labelled) == 14
+    for share in (0, 1.1, float("nan")):
+        with pytest.raises(InputError, match="labelled_share is"):
+            split(labels, 0, labelled_share=share)
+
+
+@st.composite
+def scored(draw):
+    """Scores with missing ones, and numbers that fit them."""
+    small, large, dev = draw(st.integers(1, 4)), draw(st.integers(4, 8)), draw(st.integers(0, 3))
+    scores = np.random.default_rng(draw(st.integers(0, 9))).normal(size=large + dev + 11)
+    missing = draw(st.lists(st.integers(0, len(scores) - 1), max_size=10, unique=True))
+    scores[missing] = np.nan
+    return scores, small, large, dev, draw(st.integers(0, 1000))
+
+
+@settings(max_examples=60, deadline=None)
+@given(scored(), st.sampled_from(["balanced", "natural"]))
+def test_scores_are_split_as_one_class(case, pool):
+    scores, small, large, dev, seed = case
+    few, many = (split(scores, n, dev, pool=pool, seed=seed) for n in (small, large))
+    for cut, count in ((few, small), (many, large)):
+        assert (len(cut.labelled), len(cut.dev)) == (count, dev)
+        assert not np.isnan(scores[[*cut.labelled, *cut.dev]]).any()
+        rows = np.concatenate([cut.labelled, cut.unlabelled, cut.dev])
+        assert sorted(rows.tolist()) == list(range(len(scores)))
+    assert few.labelled.tolist() == many.labelled[:small].tolist()
+    assert few.dev.tolist() == many.dev.tolist()
+    share = split(scores, 0, dev, seed=seed, labelled_share=0.5)
+    assert len(share.labelled) == math.ceil((np.isfinite(scores).sum() - dev) / 2)
+    rest, held = hold_out(scores, small, seed)
+    assert len(held) == small and not np.isnan(scores[held]).any()
+    assert sorted([*rest, *held]) == list(range(len(scores)))
+
+
+def test_scores_too_few_or_with_the_official_split_are_refused():
+    scores = np.array([1.0, np.nan, 2.0])
+    with pytest.raises(InputError, match="has 2 labelled rows, too few for labels_per_class 3"):
+        split(scores, 3)
+    with pytest.raises(InputError, match="has 2 rows, so holding 2 out leaves none"):
+        hold_out(scores, 2)
+    with pytest.raises(InputError, match="official split is one of classes"):
+        official_split(scores, 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(), st.floats(0, 1), st.floats(0, 1))
+def test_noise_touches_the_labelled_rows_alone_and_nests(case, one, other):
+    labels, classes, _, count, dev, seed = case
+    small, large = sorted([one, other])
+    rows = split(labels, count, dev, pool="natural", seed=seed).labelled
+    few, many, every = (corrupt_labels(labels, rows, x, classes, seed) for x in (small, large, 1))
+    for noisy, share in ((few, small), (many, large)):
+        changed = np.flatnonzero(noisy != labels)
+        assert len(changed) <= round(share * len(rows)) and set(changed) <= set(rows)
+        # A larger share has the same noise and more of it.
+        assert (noisy[changed] == every[changed]).all()
+    assert set(np.flatnonzero(few != labels)) <= set(np.flatnonzero(many != labels))
+    assert (every[rows] >= 0).all() and (every < classes).all()
+    assert (corrupt_labels(labels, rows, 0, classes, seed) == labels).all()
+
+
+def test_noise_is_uniform_over_all_classes():
+    labels = np.repeat([0, 1, 2, 3], 5000)
+    rows = np.arange(20000)
+    noisy = corrupt_labels(labels, rows, 0.5, 4, 3)
+    # 10,000 draws of which 3 in 4 change a label; the standard deviation is 43.
+    assert abs((noisy != labels).sum() - 7500) < 5 * 43
+    new = noisy[noisy != labels]
+    assert abs(np.bincount(new, minlength=4) - 1875).max() < 5 * 39
+    assert (noisy != corrupt_labels(labels, rows, 0.5, 4, 4)).any()
+    assert labels.tolist() == np.repeat([0, 1, 2, 3], 5000).tolist()
 
 
 LABELS = np.array([0] * 20 + [1] * 8)
@@ -227,9 +337,21 @@ def test_official_split_refuses_a_pool_that_reaches_into_the_labelled_rows():
 
 
 def test_duplicates_are_found_across_white_space():
-    train = ["a b", "c", "a  b\n", "A b"]
-    assert duplicates(train, ["x", " a\tb", "c"]) == [(0, 1), (2, 1), (1, 2)]
-    assert duplicates(train, ["ab"]) == []
+    train = Corpus.from_lists(["a b", "c", "a  b\n", "A b"])
+    test = Corpus.from_lists(["x", " a\tb", "c"])
+    assert duplicates(train, test) == [(0, 1), (2, 1), (1, 2)]
+    assert duplicates(train, Corpus.from_lists(["ab"])) == []
+
+
+def test_duplicates_of_pairs_need_both_texts_and_those_of_vectors_every_value():
+    train = Corpus.from_lists(["a", "a"], pairs=["b", "c d"])
+    test = Corpus.from_lists(["b", "a"], pairs=["a", "c  d"])
+    assert duplicates(train, test) == [(1, 1)]
+    train = Corpus.from_vectors([[0.0, 1.0], [2.0, 3.0], [2.0, 3.5]])
+    test = Corpus.from_vectors([[2.0, 3.0], [-0.0, 1.0], [1.0, 0.0]])
+    assert duplicates(train, test) == [(1, 0), (0, 1)]
+    kept, dropped = drop_duplicates(train.select([1, 0, 1]))
+    assert (kept.ids, dropped) == (["1", "0"], 1)
 
 
 def test_drop_duplicates_keeps_the_first_and_its_id():

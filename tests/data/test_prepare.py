@@ -1,0 +1,130 @@
+"""From settings to data: pairs, scores and vectors are read, split and, if asked, corrupted."""
+
+import numpy as np
+import pytest
+
+from mixtext.data.corpus import Corpus
+from mixtext.data.prepare import prepare_data
+from mixtext.data.settings import DataSettings
+from mixtext.errors import InputError
+
+
+def write(path, rows, header):
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def scored(tmp_path):
+    rows = [f"a {i},b {i},{i % 11 / 2}" for i in range(60)]
+    return write(tmp_path / "scored.csv", rows, "one,two,score")
+
+
+SCORED = {"text": ("one",), "pair": ("two",), "label": "score", "scores": (0.0, 5.0)}
+
+
+def test_regression_on_pairs(scored):
+    settings = DataSettings(scored, **SCORED, labels_per_class=8, dev_per_class=5, test_per_class=9)
+    data = prepare_data(settings, need_unlabelled=False)
+    assert data.train.task == data.test.task == "regression"
+    assert (len(data.train), len(data.test)) == (51, 9)
+    assert [len(x) for x in (data.split.labelled, data.split.dev)] == [8, 5]
+    assert len(data.split.unlabelled) == 51 - 8 - 5
+    # Every row kept its own score.
+    for corpus in (data.train, data.test):
+        numbers = [int(x.split()[1]) for x in corpus.pairs]
+        assert corpus.labels.tolist() == [i % 11 / 2 for i in numbers]
+    again = prepare_data(settings, need_unlabelled=False)
+    assert again.train.checksum() == data.train.checksum()
+    assert again.split.labelled.tolist() == data.split.labelled.tolist()
+
+
+def test_regression_with_further_texts_and_a_share(scored, tmp_path):
+    more = write(tmp_path / "more.csv", ["c,d", "e,f"], "one,two")
+    settings = DataSettings(
+        scored,
+        **SCORED,
+        unlabelled=more,
+        pool="natural",
+        labels_per_class=0,
+        labelled_share=0.25,
+        dev_per_class=20,
+    )
+    data = prepare_data(settings, need_unlabelled=True)
+    assert (len(data.split.labelled), len(data.split.dev)) == (10, 20)
+    assert {60, 61} <= set(data.split.unlabelled)
+    assert not data.train.labelled[60:].any() and data.train.pairs[60:] == ["d", "f"]
+
+
+def test_a_column_of_scores_needs_a_range(scored):
+    settings = DataSettings(scored, text=("one",), label="score")
+    with pytest.raises(InputError, match=r"holds scores such as .*: set scores"):
+        prepare_data(settings, need_unlabelled=False)
+
+
+def test_scores_cannot_be_corrupted_and_must_be_there():
+    corpus = Corpus.from_lists(["a", "b", "c"], scores=[1, 2, 3], name="mine")
+    settings = DataSettings(labels_per_class=1, dev_per_class=0, corrupt=0.5)
+    with pytest.raises(InputError, match=r"data.corrupt is 0.5 but mine has scores"):
+        prepare_data(settings, False, corpus)
+    with pytest.raises(InputError, match="mine has no scores at all"):
+        prepare_data(settings, False, Corpus.from_lists(["a"], scores=[None], name="mine"))
+
+
+def test_corruption_changes_the_labelled_rows_alone_and_is_noted():
+    texts, labels = [f"text {i}" for i in range(200)], np.arange(200) % 4
+    corpus = Corpus.from_lists(texts, labels)
+    held = Corpus.from_lists(["x 1", "x 2", "x 3", "x 4"], [0, 1, 2, 3])
+    settings = {"labels_per_class": 20, "dev_per_class": 10}
+    clean = prepare_data(DataSettings(**settings), False, corpus, held)
+    noisy = prepare_data(DataSettings(**settings, corrupt=0.8), False, corpus, held)
+    for part in ("labelled", "unlabelled", "dev"):
+        assert getattr(noisy.split, part).tolist() == getattr(clean.split, part).tolist()
+    changed = np.flatnonzero(noisy.train.labels != corpus.labels)
+    assert 0 < len(changed) <= 64 and set(changed) <= set(noisy.split.labelled)
+    assert clean.train.checksum() == corpus.checksum() != noisy.train.checksum()
+    assert noisy.test.labels.tolist() == [0, 1, 2, 3]
+    assert clean.notes == []
+    (note,) = noisy.notes
+    assert "0.8 of the labels of 80 rows" in note and f"; {len(changed)} of them" in note
+    again = prepare_data(DataSettings(**settings, corrupt=0.8), False, corpus, held)
+    assert again.train.checksum() == noisy.train.checksum()
+    other = prepare_data(DataSettings(**settings, corrupt=0.8, split_seed=1), False, corpus, held)
+    assert other.train.checksum() != noisy.train.checksum()
+
+
+def test_vectors_are_split_held_out_and_joined(tmp_path):
+    x = np.arange(160.0).reshape(40, 2, 2)
+    np.savez(tmp_path / "d.npz", x=x, y=np.arange(40) % 2)
+    np.savez(tmp_path / "more.npz", x=x[:3], y=np.arange(3))
+    settings = DataSettings(
+        str(tmp_path / "d.npz"),
+        unlabelled=str(tmp_path / "more.npz"),
+        pool="natural",
+        labels_per_class=3,
+        dev_per_class=2,
+        test_per_class=5,
+    )
+    data = prepare_data(settings, need_unlabelled=True)
+    assert (data.train.task, data.train.vectors.shape) == ("vectors", (33, 2, 2))
+    assert data.test.vectors.shape == (10, 2, 2)
+    assert data.train.labels[30:].tolist() == [-1, -1, -1]
+    for corpus in (data.train.select(range(30)), data.test):
+        numbers = [int(i) for i in corpus.ids]
+        assert (corpus.vectors == x[numbers]).all()
+        assert corpus.labels.tolist() == [i % 2 for i in numbers]
+    with pytest.raises(InputError, match=r"text is given but .*d\.npz holds vectors"):
+        prepare_data(DataSettings(str(tmp_path / "d.npz"), text=("x",)), False)
+
+
+def test_a_test_part_in_train_is_noted_by_both_texts_of_a_pair(tmp_path):
+    train = write(tmp_path / "train.csv", ["a,b,x", "a,c,y", "d,e,x", "f,g,y"], "one,two,label")
+    test = write(tmp_path / "test.csv", ["a,e,x", "a,c,y"], "one,two,label")
+    settings = DataSettings(
+        train, test=test, text=("one",), pair=("two",), labels_per_class=1, dev_per_class=0
+    )
+    data = prepare_data(settings, need_unlabelled=False)
+    assert data.notes == ["1 test texts are also in the training part, the first as row '1'"]
+    single = Corpus.from_lists(["a", "b"], ["x", "y"])
+    with pytest.raises(InputError, match="pairs of texts but test"):
+        prepare_data(settings, False, data.train, single)
