@@ -110,7 +110,7 @@ class Monitor:
         self._write(step, part, scores)
         for name, value in scores.items():
             self.writer.add_scalar(f"{part}/{name}", value, step)
-        text = "  ".join([part, *(f"{name} {value:.4f}" for name, value in scores.items())])
+        text = f"{part} " + "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
         if self.bar is not None:
             self.bar.set_postfix_str(text)
         elif not self.quiet:

@@ -128,11 +128,12 @@ def test_use_mask_reaches_attention_and_pooling():
     ids, mask = IO["input_ids"], IO["single_masked.attention_mask"]
     masked = golden_model(use_mask=True)
     states, _ = masked.encoder(ids, mask)
-    close(masked(ids, mask), masked.head(mean_pool(states, mask)))
+    close(masked(Padded(ids, mask)), masked.head(mean_pool(states, mask)))
     assert (masked(Padded(ids, mask)) - golden_model()(Padded(ids, mask))).abs().max() > 1e-3
     # A row's logits must not depend on how far it is padded.
     row, length = 3, int(IO["lengths"][3])
-    close(masked(ids[row : row + 1, :length]), masked(ids, mask)[row : row + 1])
+    alone = masked(Padded(ids[row : row + 1, :length]))
+    close(alone, masked(Padded(ids, mask))[row : row + 1])
 
 
 def test_first_token_pool_and_copy():
@@ -140,15 +141,15 @@ def test_first_token_pool_and_copy():
     model.pool = "first"
     ids, mask = IO["input_ids"], IO["single_masked.attention_mask"]
     mix = golden_mix(0.7)
-    states, _ = model.encoder(Padded(ids, mask), mix, 2)
+    states, _ = model.encoder(ids, mask, mix, 2)
     close(model(Padded(ids, mask), mix, 2), model.head(states[:, 0]))
     assert torch.equal(copy.deepcopy(model)(Padded(ids, mask), mix, 2), model(Padded(ids, mask), mix, 2))
 
 
 def test_unknown_pool_or_branches_is_refused():
     model = golden_model()
-    with pytest.raises(InputError, match="pool is 'max': it must be one of mean, first"):
-        Classifier(model.encoder, model.head, pool="max")
+    with pytest.raises(InputError, match="pool is 'middle': it must be one of mean, max"):
+        Classifier(model.encoder, model.head, pool="middle")
     with pytest.raises(InputError, match="branches is 'two'"):
         Classifier(model.encoder, model.head, branches="two")
 
