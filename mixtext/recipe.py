@@ -161,6 +161,12 @@ def flat(recipe: Recipe) -> dict[str, Any]:
     return values
 
 
+def changed(recipe: Recipe) -> dict[str, Any]:
+    """The fields that are not as they are by default, with keys `table.field`; without `name`."""
+    default = flat(Recipe(method=type(recipe.method)()))
+    return {k: v for k, v in flat(recipe).items() if v != default[k] and k != "name"}
+
+
 def _class(f: dataclasses.Field) -> type:
     assert isinstance(f.type, type)
     return f.type

@@ -34,7 +34,7 @@ from mixtext.metrics import scores_of
 from mixtext.models.build import build_model
 from mixtext.models.classifier import Classifier
 from mixtext.models.encoder import MixableEncoder
-from mixtext.recipe import Recipe, dump_recipe, flat
+from mixtext.recipe import Recipe, changed, dump_recipe, flat
 from mixtext.training.checkpoints import Checkpoints, write_json, write_text
 from mixtext.training.loop import Trainer
 from mixtext.training.scoring import predict_rows
@@ -205,6 +205,7 @@ class Run:
             "test_rows": 0 if data.test is None else int(data.test.labelled.sum()),
             "split_seed": recipe.data.split_seed,
             "seed": recipe.training.seed,
+            "settings": changed(recipe),
             **outcome,
             "clock": {"seconds": round(time.time() - started, 1)},
         }

@@ -31,6 +31,7 @@ RANKS = {
     "run": 7,
     "report": 8,
     "starter": 8,
+    "sweep": 8,
     "cli": 9,
 }
 
