@@ -4,40 +4,76 @@ import dataclasses
 import inspect
 import json
 import re
+import textwrap
 import typing
+from collections.abc import Sequence
 
 from mixtext.data.catalogue import CATALOGUE
 from mixtext.methods import METHODS
 from mixtext.recipe import Recipe
 
 
-def list_methods(settings: bool = False) -> str:
-    """Paper, tasks and what is mixed, of every method; with `settings`, each setting as well."""
-    lines = []
+def list_methods(settings: bool = False, width: int = 120) -> str:
+    """A table of the methods: paper, tasks, what is mixed, names of the settings.
+
+    Args:
+        settings: below it, every setting with its default and meaning.
+        width: characters of a line; below 100 the columns would be too narrow to read.
+    """
+    rows = [("method", "paper", "tasks", "mixes", "settings")]
     for method in METHODS.values():
         names = [f.name for f in dataclasses.fields(method)]
-        lines += [
-            method.name,
-            f"  paper    {method.paper}",
-            f"  tasks    {', '.join(method.tasks)}",
-            f"  mixes    {method.mixes}",
-            f"  settings {', '.join(names) or 'none'}",
-        ]
-        if settings:
-            lines += [f"    {line}" for line in fields_of(method)]
+        tasks, fields = ", ".join(method.tasks), ", ".join(names) or "none"
+        rows.append((method.name, method.paper, tasks, method.mixes, fields))
+    lines = aligned(rows, max(100, width))
+    if settings:
+        for method in METHODS.values():
+            if explained := fields_of(method):
+                lines += ["", f"[{method.name}]", *(f"    {line}" for line in explained)]
     return "\n".join(lines)
 
 
-def list_datasets() -> str:
-    """The data sets that are known by name: classes, columns of the text, where they come from."""
+def aligned(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Lines of a table whose cells are wrapped so that no line is longer than `width`.
+
+    The first column keeps its width. The others share the rest by the square root of their longest
+    cell: one long cell then neither starves the other columns nor becomes a long ribbon.
+    """
+    first, *needs = (max(map(len, column)) for column in zip(*rows, strict=True))
+    rest = width - first - 2 * len(needs)
+    if sum(needs) > rest:
+        roots = [need**0.5 for need in needs]
+        shares = (int(rest * root / sum(roots)) for root in roots)
+        needs = [min(need, share) for need, share in zip(needs, shares, strict=True)]
+    widths = [first, *needs]
     lines = []
+    for number, row in enumerate(rows):
+        cells = [
+            textwrap.wrap(cell, widths[i], break_on_hyphens=False) or [""]
+            for i, cell in enumerate(row)
+        ]
+        for depth in range(max(map(len, cells))):
+            parts = [cell[depth] if depth < len(cell) else "" for cell in cells]
+            lines.append("  ".join(x.ljust(widths[i]) for i, x in enumerate(parts)).rstrip())
+        if number == 0:
+            lines.append("  ".join("-" * n for n in widths))
+    return lines
+
+
+def list_datasets() -> str:
+    """The data sets that are known by name: task, columns of the text, where they come from."""
+    lines = []
+    width = max(map(len, CATALOGUE))
     for name, entry in CATALOGUE.items():
+        task = f"{len(entry.label_names):>3} classes"
+        if entry.scores:
+            task = "scores {:g}–{:g}".format(*entry.scores)
+        rows = " | ".join(" + ".join(columns) for columns in (entry.text, entry.pair) if columns)
+        kind = "pairs" if entry.pair else "text"
+        what = "vectors" if entry.read else f"{kind}: {rows}"
         hub = f"--root FOLDER, or hub {entry.hub}"
         where = f"package {entry.package}" if entry.package else hub
-        lines.append(
-            f"{name:<14} {len(entry.label_names):>3} classes  text: {' + '.join(entry.text)}  "
-            f"({where})"
-        )
+        lines.append(f"{name:<{width}} {task:<11}  {what}  ({where})")
     return "\n".join(lines)
 
 

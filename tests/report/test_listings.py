@@ -1,0 +1,80 @@
+"""The lists say what the code itself declares, and wrapping loses no word of it."""
+
+import dataclasses
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixtext.data.catalogue import CATALOGUE
+from mixtext.methods import METHODS
+from mixtext.report.listings import aligned, list_datasets, list_methods
+
+
+def read_back(lines):
+    """The cells of an aligned table: what stands in a column, joined over a row's lines."""
+    columns = [(m.start(), m.end()) for m in re.finditer("-+", lines[1])]
+    rows = []
+    for line in [lines[0], *lines[2:]]:
+        cells = [line[start:end].strip() for start, end in columns]
+        # Between two columns there are two blanks and nothing else.
+        assert all(not line[end : end + 2].strip() for _, end in columns)
+        if cells[0]:
+            rows.append(cells)
+        else:
+            rows[-1] = [f"{x} {y}".strip() for x, y in zip(rows[-1], cells, strict=True)]
+    return rows
+
+
+@pytest.mark.parametrize("width", [40, 100, 120, 1000])
+def test_methods(width):
+    lines = list_methods(width=width).splitlines()
+    assert max(map(len, lines)) <= max(100, width)
+    head, *rows = read_back(lines)
+    assert head == ["method", "paper", "tasks", "mixes", "settings"]
+    assert rows == [
+        [
+            method.name,
+            method.paper,
+            ", ".join(method.tasks),
+            method.mixes,
+            ", ".join(f.name for f in dataclasses.fields(method)) or "none",
+        ]
+        for method in METHODS.values()
+    ]
+    if width == 1000:
+        assert len(lines) == 2 + len(METHODS)  # one line a method
+
+
+def test_settings_of_methods_are_explained_under_their_names():
+    table, _, explained = list_methods(settings=True).partition("\n\n")
+    assert table == list_methods()
+    found = {
+        name: re.findall(r"^    (\w+) = (.+?): (.+)$", part, re.M)
+        for name, part in re.findall(r"^\[(\w+)\]\n((?:    .*\n?)+)", explained, re.M)
+    }
+    wanted = {m.name: [f.name for f in dataclasses.fields(m)] for m in METHODS.values()}
+    assert {k: [name for name, _, _ in v] for k, v in found.items()} == {
+        name: fields for name, fields in wanted.items() if fields
+    }
+    assert all(len(meaning) > 10 for v in found.values() for _, _, meaning in v)
+
+
+WORDS = st.lists(st.text("abc", min_size=1, max_size=8), max_size=20).map(" ".join)
+
+
+@given(st.lists(st.tuples(st.text("xyz", min_size=1, max_size=5), WORDS, WORDS), max_size=5))
+def test_wrapping_loses_nothing(rows):
+    rows = [("name", "left", "right"), *rows]
+    lines = aligned(rows, 40)
+    assert max(map(len, lines)) <= 40
+    assert read_back(lines) == [list(row) for row in rows]
+
+
+def test_datasets_say_what_their_rows_are():
+    lines = {line.split()[0]: line for line in list_datasets().splitlines()}
+    assert list(lines) == list(CATALOGUE)
+    assert "4 classes" in lines["ag_news"] and "text: description" in lines["ag_news"]
+    assert "scores 0–5" in lines["sts_b"] and "pairs: sentence1 | sentence2" in lines["sts_b"]
+    assert "10 classes" in lines["digits"] and "vectors" in lines["digits"]
