@@ -36,14 +36,19 @@ def list_methods(settings: bool = False, width: int = 120) -> str:
 def aligned(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     """Lines of a table whose cells are wrapped so that no line is longer than `width`.
 
-    The first column keeps its width. The others share the rest by the square root of their longest
-    cell: one long cell then neither starves the other columns nor becomes a long ribbon.
+    The first column keeps its width and no word is broken. What is left of the line is shared by
+    the square root of each column's longest cell: one long cell then neither starves the other
+    columns nor becomes a long ribbon.
     """
-    first, *needs = (max(map(len, column)) for column in zip(*rows, strict=True))
+    columns = list(zip(*rows, strict=True))
+    first, *needs = (max(map(len, column)) for column in columns)
     rest = width - first - 2 * len(needs)
     if sum(needs) > rest:
-        roots = [need**0.5 for need in needs]
-        shares = (int(rest * root / sum(roots)) for root in roots)
+        words = [max(len(x) for cell in column for x in cell.split() or [""]) for column in columns]
+        least = words[1:]
+        roots = [(need - x) ** 0.5 for need, x in zip(needs, least, strict=True)]
+        spare = max(0, rest - sum(least)) / (sum(roots) or 1)
+        shares = (int(x + spare * root) for x, root in zip(least, roots, strict=True))
         needs = [min(need, share) for need, share in zip(needs, shares, strict=True)]
     widths = [first, *needs]
     lines = []

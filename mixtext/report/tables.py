@@ -7,8 +7,23 @@ from statistics import mean, stdev
 from typing import Any
 
 from mixtext.errors import InputError
+from mixtext.methods import METHODS
 
-METHOD_ORDER = ("supervised", "tmix", "mixtext")
+METHOD_ORDER = tuple(METHODS)
+SCORES = {"macro_f1": "macro-F1", "f1": "F1", "spearman": "Spearman", "pearson": "Pearson"}
+
+NEEDED = {
+    *("corpus", "method", "encoder", "labels_per_class", "labelled", "unlabelled"),
+    *("best_step", "dev", "test"),
+}
+# Runs that differ in these alone are repeats of one another, or another column tells them apart.
+APART = {
+    *("data.corpus", "data.labels_per_class", "data.labelled_share", "model.encoder"),
+    *("data.split_seed", "training.seed", "data.root", "training.device"),
+    *("training.log_every", "training.checkpoint_every", "training.eval_batch"),
+    *("views.file", "views.backend", "views.pivots", "views.cache", "views.models"),
+    *("views.workers",),
+}
 
 
 def read_results(sources: Sequence[Path]) -> list[dict[str, Any]]:
@@ -17,7 +32,7 @@ def read_results(sources: Sequence[Path]) -> list[dict[str, Any]]:
     Raises:
         InputError: a folder without any finished run, or a file that does not hold results.
     """
-    results = []
+    results: list[dict[str, Any]] = []
     for source in sources:
         found = [source] if source.is_file() else sorted(source.rglob("result.json"))
         if not found:
@@ -27,11 +42,12 @@ def read_results(sources: Sequence[Path]) -> list[dict[str, Any]]:
             lines = [text] if path.suffix == ".json" else text.splitlines()
             try:
                 read = [json.loads(line) for line in lines]
-                results += [result for result in read if result["test"] is not None]
-            except (ValueError, KeyError, TypeError):
-                raise InputError(
-                    f"{path} does not hold results, as result.json of a run does."
-                ) from None
+                whole = bool(read) and all(result.keys() >= NEEDED for result in read)
+            except (ValueError, AttributeError):
+                whole = False
+            if not whole:
+                raise InputError(f"{path} does not hold results, as result.json of a run does.")
+            results += read
     return results
 
 
@@ -44,33 +60,81 @@ def spread(values: Sequence[float]) -> str:
 
 
 def comparison(results: Sequence[dict[str, Any]]) -> str:
-    """A Markdown table: mean ± std over seeds for each corpus, label budget, method and views."""
+    """A Markdown table: mean ± std over the seeds of runs that are alike in all else.
+
+    Columns that would say nothing are left out: task and encoder where they are the same all over,
+    settings where they are for each method on each corpus.
+
+    Args:
+        results: at least one, as `read_results` gives them.
+    """
+    alike: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for result in results:
+        alike.setdefault(_kind(result), []).append(_settings(result))
+    varying = {
+        kind: {x for one in runs for x in one if len({other.get(x) for other in runs}) > 1}
+        for kind, runs in alike.items()
+    }
     groups: dict[tuple, list[dict[str, Any]]] = {}
     for result in results:
-        method = result["method"]
-        place = METHOD_ORDER.index(method) if method in METHOD_ORDER else len(METHOD_ORDER)
-        views = result.get("views", "")
-        key = (result["corpus"], result["labels_per_class"], place, method, views)
+        corpus, task, method = _kind(result)
+        settings = _settings(result)
+        shown = sorted(varying[_kind(result)] & settings.keys())
+        key = (
+            corpus,
+            task,
+            result["labelled"],
+            result["labels_per_class"],
+            result["encoder"],
+            METHOD_ORDER.index(method) if method in METHOD_ORDER else len(METHOD_ORDER),
+            method,
+            result.get("views", ""),
+            " ".join(f"{name}={settings[name]}" for name in shown),
+        )
         groups.setdefault(key, []).append(result)
+    # Which scores there are follows from the tasks; those of a single class have a slash.
+    names = [name for r in results for name in r["test"] or r["dev"] or ("accuracy", "macro_f1")]
+    scores = [x for x in dict.fromkeys(names) if x != "loss" and "/" not in x]
+    several_tasks = len({_kind(r)[1] for r in results}) > 1
+    several_encoders = len({r["encoder"] for r in results}) > 1
     table = []
-    for (corpus, labels, _, method, views), runs in sorted(groups.items()):
-        scores = {
-            score: spread([r["test"][score] for r in runs]) if all(r["test"] for r in runs) else "–"
-            for score in ("accuracy", "macro_f1")
-        }
+    for key, runs in sorted(groups.items()):
+        corpus, task, labelled, labels, encoder, _, method, views, settings = key
         table.append(
             {
                 "corpus": corpus,
-                "labels per class": str(labels),
+                "task": task if several_tasks else "",
+                "labels per class": str(labels) if labels else f"{labelled:,} in all",
+                "encoder": encoder if several_encoders else "",
                 "method": method,
+                "settings": settings,
                 "views": views,
                 "unlabelled": " / ".join(sorted({f"{r['unlabelled']:,}" for r in runs})),
                 "runs": str(len(runs)),
-                "test accuracy": scores["accuracy"],
-                "test macro-F1": scores["macro_f1"],
+                **{f"test {SCORES.get(x, x)}": _score(runs, x) for x in scores},
                 "best step": " / ".join(str(r["best_step"]) for r in runs),
             }
         )
     columns = [name for name in table[0] if any(row[name] for row in table)]
     lines = [columns, ["---"] * len(columns)] + [[row[name] for name in columns] for row in table]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _kind(result: dict[str, Any]) -> tuple[str, str, str]:
+    """Corpus, task and method; results that name no task are from when there was but one."""
+    return result["corpus"], result.get("task", "single"), result["method"]
+
+
+def _settings(result: dict[str, Any]) -> dict[str, str]:
+    """What a run changed of the default settings, without what needs no column here."""
+    settings = {k: json.dumps(v) for k, v in result.get("settings", {}).items() if k not in APART}
+    if "model.start" in settings:
+        settings["model.start"] = "…"  # a run folder: each seed has its own
+    return settings
+
+
+def _score(runs: Sequence[dict[str, Any]], name: str) -> str:
+    """The cell of a score: a dash without a test part, empty where the task has no such score."""
+    if not all(r["test"] for r in runs):
+        return "–"
+    return spread([r["test"][name] for r in runs]) if name in runs[0]["test"] else ""
