@@ -7,21 +7,26 @@ from typing import Any
 
 from mixtext.errors import InputError
 
+Lines = Sequence[dict[str, Any]]
+
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The lines of a run's metrics.jsonl.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or nothing in it yet.
     """
     path = folder / "metrics.jsonl"
     if not path.is_file():
         raise InputError(f"{folder} is not a run folder: it has no metrics.jsonl.")
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if not lines:
+        raise InputError(f"{path} holds no numbers yet: wait for the run's first steps.")
+    return lines
 
 
 def plot_runs(folders: Sequence[Path], out: Path) -> None:
-    """Draws loss, dev accuracy and, where there are pseudo-labels, what became of them.
+    """Draws runs side by side into a picture; see `draw`.
 
     Args:
         folders: run folders; the legend calls them by their names.
@@ -30,32 +35,59 @@ def plot_runs(folders: Sequence[Path], out: Path) -> None:
     Raises:
         InputError: a folder without metrics, or an unknown format.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    runs = {folder.name: read_metrics(folder) for folder in folders}
-    panels = (
-        ("training loss", "train", {"loss/total": "-"}),
-        ("dev accuracy", "dev", {"accuracy": "-"}),
-        ("pseudo-labels", "train", {"guess/accuracy": "-", "guess/confidence": ":"}),
-    )
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.2), layout="constrained")
-    for axis, (title, kind, tags) in zip(axes, panels, strict=True):
-        for number, (name, lines) in enumerate(runs.items()):
-            for tag, style in tags.items():
-                points = [(x["step"], x[tag]) for x in lines if x["kind"] == kind and tag in x]
-                if points:
-                    label = name if len(tags) == 1 else f"{name} {tag.removeprefix('guess/')}"
-                    axis.plot(*zip(*points, strict=True), style, color=f"C{number}", label=label)
-        axis.set(title=title, xlabel="step")
-        axis.grid(alpha=0.3)
-        if axis.lines:
-            axis.legend(fontsize="small")
+    figure = draw({folder.name: read_metrics(folder) for folder in folders})
     try:
         figure.savefig(out, dpi=110)
     except ValueError:
         raise InputError(f"{out}: its ending names no picture format; use .png or .svg.") from None
-    finally:
-        plt.close(figure)
+
+
+def draw(runs: dict[str, Lines]) -> Any:
+    """Draws what the runs have of: training loss, the same unmixed, main dev score, pseudo-labels.
+
+    The training loss of a method that mixes is one of mixed rows. Runs can be compared by the
+    unmixed one, which `training.score_labelled` asks for.
+
+    Args:
+        runs: lines of metrics.jsonl by the name for the legend.
+
+    Returns:
+        A matplotlib Figure with one panel for each of these that has numbers.
+    """
+    from matplotlib.figure import Figure  # only here: it takes a while to load
+
+    main = sorted({main_score(lines) for lines in runs.values()} - {""})
+    panels = (
+        ("training loss", "train", {"loss/total": "-"}),
+        ("training loss, unmixed", "labelled", {"loss": "-"}),
+        (f"dev {' / '.join(main)}".replace("_", "-"), "dev", dict.fromkeys(main, "-")),
+        ("pseudo-labels", "train", {"guess/accuracy": "-", "guess/confidence": ":"}),
+    )
+    filled = [
+        (title, kind, tags)
+        for title, kind, tags in panels
+        if any(points(lines, kind, tag) for lines in runs.values() for tag in tags)
+    ]
+    figure = Figure(figsize=(11 / 3 * len(filled), 3.2), layout="constrained")
+    axes = figure.subplots(1, len(filled), squeeze=False)[0]
+    for axis, (title, kind, tags) in zip(axes, filled, strict=True):
+        for number, (name, lines) in enumerate(runs.items()):
+            for tag, style in tags.items():
+                if found := points(lines, kind, tag):
+                    label = f"{name} {tag.removeprefix('guess/')}" if "guess" in tag else name
+                    axis.plot(*zip(*found, strict=True), style, color=f"C{number}", label=label)
+        axis.set(title=title, xlabel="step")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize="small")
+    return figure
+
+
+def main_score(lines: Lines) -> str:
+    """The score of a run's dev set that chooses weights, by default: the first. Empty without."""
+    dev = next((line for line in lines if line["kind"] == "dev"), {})
+    return next((name for name in dev if name not in ("step", "kind", "clock")), "")
+
+
+def points(lines: Lines, kind: str, tag: str) -> list[tuple[int, float]]:
+    """Steps and values of a number in the lines of a kind."""
+    return [(x["step"], x[tag]) for x in lines if x["kind"] == kind and tag in x]

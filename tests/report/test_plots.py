@@ -1,0 +1,84 @@
+"""Plots: every number of metrics.jsonl stands at its step, in a panel of its own kind."""
+
+import json
+
+import pytest
+
+from mixtext.errors import InputError
+from mixtext.report.plots import draw, plot_runs, read_metrics
+
+
+def line(step, kind, **values):
+    return {"step": step, "kind": kind, **values, "clock": {"seconds": 1.5}}
+
+
+MIXING = [
+    line(10, "train", epoch=1.0, **{"loss/total": 0.9, "guess/accuracy": 0.5}, draws={}),
+    line(10, "labelled", accuracy=0.7, macro_f1=0.6, loss=0.8),
+    line(10, "dev", accuracy=0.5, macro_f1=0.4, loss=0.7),
+    line(20, "train", epoch=2.0, **{"loss/total": 0.8, "guess/confidence": 0.9}, draws={}),
+    line(20, "labelled", accuracy=0.8, macro_f1=0.7, loss=0.6),
+    line(20, "dev", accuracy=0.75, macro_f1=0.7, loss=0.5),
+    line(20, "test", accuracy=0.1, macro_f1=0.1, loss=9.0),
+]
+PLAIN = [
+    line(5, "train", epoch=1.0, **{"loss/total": 0.3}, draws={}),
+    line(5, "dev", spearman=-0.2, pearson=0.4, loss=0.7),
+]
+
+
+def drawn(runs):
+    """Title of each panel → legend entry → points."""
+    return {
+        axis.get_title(): {
+            curve.get_label(): list(zip(*curve.get_data(), strict=True)) for curve in axis.lines
+        }
+        for axis in draw(runs).axes
+    }
+
+
+def test_numbers_stand_at_their_steps():
+    assert drawn({"mixing": MIXING}) == {
+        "training loss": {"mixing": [(10, 0.9), (20, 0.8)]},
+        "training loss, unmixed": {"mixing": [(10, 0.8), (20, 0.6)]},
+        "dev accuracy": {"mixing": [(10, 0.5), (20, 0.75)]},
+        "pseudo-labels": {"mixing accuracy": [(10, 0.5)], "mixing confidence": [(20, 0.9)]},
+    }
+
+
+def test_panels_without_numbers_are_left_out():
+    assert drawn({"plain": PLAIN}) == {
+        "training loss": {"plain": [(5, 0.3)]},
+        "dev spearman": {"plain": [(5, -0.2)]},
+    }
+    assert list(drawn({"begun": PLAIN[:1]})) == ["training loss"]
+
+
+def test_runs_of_two_tasks_share_the_panel_of_dev():
+    panels = drawn({"mixing": MIXING, "plain": PLAIN})
+    assert panels["dev accuracy / spearman"] == {
+        "mixing": [(10, 0.5), (20, 0.75)],
+        "plain": [(5, -0.2)],
+    }
+    assert list(panels["training loss, unmixed"]) == ["mixing"]
+
+
+@pytest.mark.parametrize("ending, begins", [("png", b"\x89PNG"), ("svg", b"<?xml")])
+def test_a_picture_is_written(ending, begins, tmp_path):
+    (tmp_path / "run").mkdir()
+    lines = "".join(json.dumps(x) + "\n" for x in MIXING)
+    (tmp_path / "run" / "metrics.jsonl").write_text(lines)
+    assert read_metrics(tmp_path / "run") == MIXING
+    out = tmp_path / f"runs.{ending}"
+    plot_runs([tmp_path / "run"], out)
+    assert out.read_bytes().startswith(begins)
+    with pytest.raises(InputError, match="no picture format"):
+        plot_runs([tmp_path / "run"], tmp_path / "runs.nothing")
+
+
+def test_folders_without_numbers(tmp_path):
+    with pytest.raises(InputError, match="is not a run folder"):
+        plot_runs([tmp_path], tmp_path / "runs.png")
+    (tmp_path / "metrics.jsonl").touch()
+    with pytest.raises(InputError, match="no numbers yet"):
+        plot_runs([tmp_path], tmp_path / "runs.png")
