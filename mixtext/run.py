@@ -114,6 +114,7 @@ class Run:
             batch=recipe.training.batch,
             batch_unlabelled=recipe.training.batch_unlabelled,
             seed=recipe.training.seed,
+            by_length=recipe.training.by_length,
             pad_to=pad_to,
         )
         trainer = Trainer(
@@ -366,7 +367,18 @@ def check_data(folder: Path, run: Run) -> None:
 
 
 def evaluate(predictor: Predictor, corpus: Corpus) -> dict[str, float]:
-    """Scores a trained model on the labelled rows of a corpus."""
+    """Scores a trained model on the labelled rows of a corpus.
+
+    Raises:
+        InputError: the rows are not of the model's kind or task, have a label that the model does
+            not know, or no label at all.
+    """
+    if (corpus.task == "regression") != (predictor.task == "regression"):
+        labels = "scores" if corpus.task == "regression" else "classes"
+        raise InputError(
+            f"{corpus.source or corpus.name or 'the corpus'} has {labels}, but the model was "
+            f"trained for the task {predictor.task}: give rows of the same task."
+        )
     if predictor.task != "regression":
         corpus = renumber_labels(corpus, predictor.label_names)
     rows = np.flatnonzero(corpus.labelled)

@@ -239,8 +239,9 @@ class Order:
     """An endless order over rows, batch k a pure function of (seed, k): resuming needs only k.
 
     Pass after pass over shuffled rows is cut into full batches, so every row is seen equally often
-    and batch sizes never vary. With `lengths`, windows of `window` batches are sorted by length
-    first and their batches shuffled, so that a batch pads little.
+    and batch sizes never vary. With `lengths`, windows of `window` batches (at most a pass, so that
+    a row seldom meets itself) are sorted by length first and their batches shuffled, so that a
+    batch pads little.
     """
 
     def __init__(
@@ -253,7 +254,8 @@ class Order:
     ):
         """Orders `rows` (indices) in batches of `batch`; `seed` names this order in its run."""
         self.rows, self.batch, self.seed = rows, batch, list(seed)
-        self.lengths, self.window = lengths, window
+        self.lengths = lengths
+        self.window = max(1, min(window, len(rows) // batch))
         # Kept, since shuffling a large pool anew for each batch is slow.
         self.passes: dict[int, np.ndarray] = {}
 
@@ -326,6 +328,7 @@ class Feed:
         batch: int,
         batch_unlabelled: int,
         seed: int,
+        by_length: bool = False,
         pad_to: int = 0,
     ):
         """Joins what a run feeds on.
@@ -340,13 +343,15 @@ class Feed:
             batch: labelled rows a batch.
             batch_unlabelled: unlabelled texts a batch, ignored without `views`.
             seed: of the two orders.
+            by_length: batches of labelled rows of like length; those of unlabelled rows always are.
             pad_to: least width in tokens (0: only as wide as the batch needs).
         """
         if labels.dtype.kind == "f":
             labels = labels.astype(np.float32)
         self.source, self.labels, self.row_ids = source, labels, row_ids
         self.views, self.pad_to = views, pad_to
-        self.labelled = Order(labelled, batch, [seed, 1])
+        lengths = source.lengths if by_length else None
+        self.labelled = Order(labelled, batch, [seed, 1], lengths)
         self.unlabelled = None
         if views is not None:
             self.unlabelled = Order(unlabelled, batch_unlabelled, [seed, 2], source.lengths)

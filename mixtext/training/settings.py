@@ -17,6 +17,8 @@ class TrainingSettings:
         seed: of everything drawn during training: weights of the head, dropout, order, λ, layers.
         batch: labelled rows a step.
         batch_unlabelled: unlabelled texts a step; each brings its views along.
+        by_length: put labelled rows of like length into a batch, which then pads little: faster
+            where lengths differ much.
         steps: length of the training in steps; or give `epochs`.
         epochs: length in epochs, when `steps` is 0.
         steps_per_epoch: steps of an epoch; 0: as many as pass over the labelled rows once.
@@ -50,6 +52,7 @@ class TrainingSettings:
     seed: int = 0
     batch: int = 8
     batch_unlabelled: int = 16
+    by_length: bool = False
     steps: int = 200
     epochs: int = 0
     steps_per_epoch: int = 0
