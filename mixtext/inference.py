@@ -68,10 +68,7 @@ class Predictor:
         """Class probabilities, or scores, of texts or pairs; see `outputs`."""
         if not texts:
             return np.empty((0, self.model.head.outputs), dtype=np.float32)
-        unlabelled = np.full(len(texts), MISSING)
-        ids = [str(i) for i in range(len(texts))]
-        seconds = None if pairs is None else list(pairs)
-        return self.outputs(Corpus(list(texts), unlabelled, [], ids, seconds), batch)
+        return self.outputs(unlabelled(texts, pairs), batch)
 
     def outputs(self, corpus: Corpus, batch: int = 64) -> np.ndarray:
         """Class probabilities (N, C), columns as `label_names`, or scores (N, 1), float32.
@@ -101,7 +98,15 @@ class Predictor:
         self, texts: Sequence[str], pairs: Sequence[str] | None = None
     ) -> list[Prediction | Score]:
         """Label and probabilities, or score, of each text or pair, in order."""
-        outputs = self.probabilities(texts, pairs)
+        return self.answers(unlabelled(texts, pairs)) if texts else []
+
+    def answers(self, corpus: Corpus) -> list[Prediction | Score]:
+        """Label and probabilities, or score, of each row; its own labels are not looked at.
+
+        Raises:
+            InputError: as `outputs`.
+        """
+        outputs = self.outputs(corpus)
         if self.task == "regression":
             return [Score(round(float(row[0]), 6)) for row in outputs]
         return [
@@ -111,6 +116,13 @@ class Predictor:
             )
             for row in outputs
         ]
+
+
+def unlabelled(texts: Sequence[str], pairs: Sequence[str] | None = None) -> Corpus:
+    """Texts or pairs as the rows of a corpus without labels, numbered from 0."""
+    ids = [str(i) for i in range(len(texts))]
+    seconds = None if pairs is None else list(pairs)
+    return Corpus(list(texts), np.full(len(texts), MISSING), [], ids, seconds)
 
 
 def kind_of_rows(corpus: Corpus) -> str:

@@ -99,7 +99,7 @@ def comparison(results: Sequence[dict[str, Any]]) -> str:
     several_encoders = len({r["encoder"] for r in results}) > 1
     table = []
     for key, runs in sorted(groups.items()):
-        corpus, task, labelled, labels, encoder, _, method, views, settings = key
+        corpus, task, labelled, labels, encoder, _, method, views, changes = key
         table.append(
             {
                 "corpus": corpus,
@@ -107,7 +107,7 @@ def comparison(results: Sequence[dict[str, Any]]) -> str:
                 "labels per class": str(labels) if labels else f"{labelled:,} in all",
                 "encoder": encoder if several_encoders else "",
                 "method": method,
-                "settings": settings,
+                "settings": changes,
                 "views": views,
                 "unlabelled": " / ".join(sorted({f"{r['unlabelled']:,}" for r in runs})),
                 "runs": str(len(runs)),
