@@ -1,0 +1,175 @@
+"""Sweeps, and the recipes and commands of the survey."""
+
+import csv
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mixtext.data.catalogue import CATALOGUE
+from mixtext.errors import InputError
+from mixtext.recipe import dump_recipe, load_recipe
+from mixtext.run import train
+from mixtext.sweep import parse_axis, sweep
+
+SURVEY = Path(__file__).parents[1] / "experiments" / "survey"
+RECIPES = sorted(SURVEY.glob("*.toml"))
+
+
+@pytest.fixture
+def small(tiny, tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(dump_recipe(tiny()), encoding="utf-8")
+    return path
+
+
+# ---- axes
+
+
+def test_an_axis_of_values():
+    assert parse_axis("method=tmix, supervised") == [
+        ("tmix", ["method=tmix"]),
+        ("supervised", ["method=supervised"]),
+    ]
+
+
+def test_fields_that_take_the_same_value():
+    [(label, overrides)] = parse_axis("data.split_seed+training.seed=3")
+    assert label == "3" and overrides == ["data.split_seed=3", "training.seed=3"]
+
+
+def test_values_that_hold_commas_are_a_toml_list():
+    axis = parse_axis("manifold_mixup.layers=[[0], [1, 2]]")
+    assert [x for _, [x] in axis] == ["manifold_mixup.layers=[0]", "manifold_mixup.layers=[1, 2]"]
+    assert len({label for label, _ in axis}) == 2
+
+
+@pytest.mark.parametrize("text", ["method", "method=", "tmix.layers=[[0]", "=,"])
+def test_what_is_no_axis_is_refused(text):
+    with pytest.raises(InputError, match="--vary") as refusal:
+        parse_axis(text)
+    assert text in str(refusal.value)
+
+
+# ---- sweeps
+
+
+def test_every_combination_is_a_run_and_a_second_call_trains_nothing(small, tmp_path, capsys):
+    axes = ["method=supervised,tmix", "data.split_seed+training.seed=0,1"]
+    results = sweep(small, ["training.steps=2"], axes, tmp_path / "out")
+    made = [(x["method"], x["split_seed"], x["seed"], x["steps"]) for x in results]
+    assert made == [(m, s, s, 2) for m in ("supervised", "tmix") for s in (0, 1)]
+    folder = tmp_path / "out" / "tmix-1"
+    assert load_recipe(folder / "recipe.toml").method.name == "tmix"
+    assert not (folder / "model").exists() and not (folder / "checkpoints").exists()
+    lines = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
+    assert [json.loads(x) for x in lines] == results
+    before = (folder / "metrics.jsonl").stat().st_mtime_ns
+    assert sweep(small, ["training.steps=2"], axes, tmp_path / "out") == results
+    assert (folder / "metrics.jsonl").stat().st_mtime_ns == before
+    # The same run by itself gives the same numbers.
+    alone = train(load_recipe(folder / "recipe.toml"), folder=tmp_path / "alone", quiet=True)
+    assert alone["test"] == results[-1]["test"]
+
+
+def test_a_run_can_begin_with_the_model_of_its_seed(small, tmp_path):
+    seeds = "data.split_seed+training.seed=0,1"
+    first = sweep(small, ["training.steps=2"], [seeds], tmp_path / "1", keep_models=True)
+    assert (tmp_path / "1" / "0" / "model").is_dir()
+    assert not (tmp_path / "1" / "0" / "checkpoints").exists()
+    begin = f"model.start={tmp_path / '1'}/{{training.seed}}"
+    # A rate of next to nothing leaves the model as it was.
+    idle = ["training.lr_encoder=1e-30", "training.lr_head=1e-30", "training.steps=1"]
+    second = sweep(small, [begin, *idle], [seeds], tmp_path / "2")
+    for a, b in zip(first, second, strict=True):
+        assert a["test"] == pytest.approx(b["test"], abs=1e-6)
+    assert first[0]["test"]["loss"] != first[1]["test"]["loss"]
+
+
+def test_a_wrong_value_stops_the_sweep_before_it_trains(small, tmp_path):
+    with pytest.raises(InputError, match="tmx"):
+        sweep(small, [], ["method=supervised,tmx"], tmp_path / "out")
+    with pytest.raises(InputError, match="two combinations"):
+        sweep(small, [], ["training.seed=1,1"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# ---- the survey
+
+
+def write_small(path, entry, classes=3, per_class=8):
+    """A file with the columns of a catalogue entry."""
+    generator = np.random.default_rng(0)
+    words = [["cat", "dog", "horse"], ["bread", "soup", "rice"], ["saw", "hammer", "drill"]]
+    columns = [*entry.text, *entry.pair, entry.label]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(columns)
+        for number in range(classes * per_class):
+            texts = [
+                " ".join(generator.choice(words[number % classes], 4)) + f" {number}"
+                for _ in (*entry.text, *entry.pair)
+            ]
+            label = number % 6 if entry.scores else number % classes
+            table.writerow([*texts, label])
+    return path
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_of_the_survey_trains_and_goes_on(path, encoder, tmp_path):
+    written = load_recipe(path)
+    steps = ["training.steps=2", "training.epochs=0", "training.evaluate_every=1"]
+    overrides = [*steps, "training.batch=4", "training.device=cpu"]
+    if written.data.corpus != "digits":
+        entry = CATALOGUE[written.data.corpus]
+        corpus = write_small(tmp_path / "small.csv", entry)
+        fields = {"text": entry.text, "pair": entry.pair, "scores": entry.scores}
+        overrides += [f"data.{k}={list(v)}" for k, v in fields.items() if v]
+        overrides += [f"data.corpus={corpus}", f"data.label={entry.label}"]
+        overrides += ["data.labels_per_class=0", "data.dev_per_class=1", "data.test_per_class=2"]
+    if written.model.encoder == "minilm":
+        overrides += [f"model.encoder={encoder}", "model.max_length=32"]
+    elif written.data.corpus != "digits":
+        vectors = tmp_path / "vectors.txt"
+        vectors.write_text("cat 0.1 0.2\nbread -0.3 0.4\n", encoding="utf-8")
+        overrides.append(f"model.vectors={vectors}")
+    if written.model.start:
+        first = load_recipe(SURVEY / "ssmix_1.toml", overrides)
+        train(first, folder=tmp_path / "first", quiet=True)
+        overrides.append(f"model.start={tmp_path / 'first'}")
+    recipe = load_recipe(path, overrides)
+    assert recipe.method == written.method
+    result = train(recipe, folder=tmp_path / "run", quiet=True)
+    assert result["steps"] == 2 and result["test_rows"] > 0
+    assert np.isfinite(result["test"]["loss"])
+
+
+@pytest.mark.parametrize("family", ["digits", "words", "transformer", "ssmix"])
+def test_the_survey_prints_commands_whose_every_run_loads(family, tmp_path):
+    script = SURVEY.parent / "survey.sh"
+    environment = {**os.environ, "DRY": "1", "ROOT": "/data", "OUT": str(tmp_path)}
+    done = subprocess.run(
+        [str(script), family], env=environment, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    commands = [shlex.split(line) for line in done.stdout.splitlines()]
+    assert commands
+    for _, command, recipe, *rest in commands:
+        assert command == "sweep" and rest[rest.index("--run") + 1].startswith(str(tmp_path))
+        until = rest.index("--vary")
+        fixed, vary = rest[:until], rest[until + 1 : rest.index("--run")]
+        for axis in (x for x in vary if not x.startswith("--")):
+            for _, overrides in parse_axis(axis):
+                load_recipe(recipe, [*fixed, *overrides])
+
+
+def test_the_survey_says_what_it_needs():
+    script = SURVEY.parent / "survey.sh"
+    plain = {k: v for k, v in os.environ.items() if k != "ROOT"}
+    for arguments, words in ((["mars"], "usage"), (["ssmix"], "ROOT")):
+        done = subprocess.run([str(script), *arguments], env=plain, capture_output=True, text=True)
+        assert done.returncode == 2 and words in done.stderr
