@@ -13,6 +13,7 @@ from mixtext.data.corpus import Corpus
 from mixtext.data.vocabulary import build_tokenizer, vocabulary
 from mixtext.errors import InputError
 from mixtext.models.classifier import Classifier, Encoder
+from mixtext.models.encoder import MixableEncoder
 from mixtext.models.heads import MlpHead
 from mixtext.models.pretrained import load_encoder, load_tokenizer
 from mixtext.models.vectors import Mlp, SmallCnn, load_vector_encoder
@@ -105,6 +106,10 @@ def build_model(
         model, tokenizer, saved = load_model(Path(settings.start))
         check_start(settings, train, saved)
         model.branches, model.dropout.p = settings.branches, settings.dropout
+        if isinstance(model.encoder, MixableEncoder):
+            check_length(settings, model.encoder)
+        elif train.vectors is not None:
+            model.encoder(torch.from_numpy(train.vectors[:1]))  # refuses rows of another size
         return model, tokenizer, [f"begins with the model of {settings.start}"]
     notes: list[str] = []
     encoder: Encoder
@@ -131,12 +136,7 @@ def build_model(
         )
     else:
         encoder, tokenizer = load_encoder(settings.encoder)
-        longest = getattr(encoder.config, "max_position_embeddings", None)
-        if longest and settings.max_length > longest:
-            raise InputError(
-                f"model.max_length is {settings.max_length}, but encoder {settings.encoder!r} "
-                f"takes at most {longest} tokens: lower it."
-            )
+        check_length(settings, encoder)
         torch.manual_seed(seed)  # loading may have drawn
     outputs = 1 if train.task == "regression" else train.classes
     return _assemble(settings, encoder, outputs), tokenizer, notes
@@ -188,19 +188,30 @@ def check_fit(settings: ModelSettings, train: Corpus) -> None:
         )
 
 
+def check_length(settings: ModelSettings, encoder: MixableEncoder) -> None:
+    """Refuses texts longer than the encoder can take."""
+    longest = getattr(encoder.config, "max_position_embeddings", None)
+    if longest and settings.max_length > longest:
+        raise InputError(
+            f"model.max_length is {settings.max_length}, but encoder {settings.encoder!r} "
+            f"takes at most {longest} tokens: lower it."
+        )
+
+
 def check_start(settings: ModelSettings, train: Corpus, saved: dict[str, Any]) -> None:
-    """Refuses to go on from a model of other classes, another task or another encoder."""
-    before: ModelSettings = saved["model"]
+    """Refuses to go on from a model of other classes, another task or other parts."""
+    # What the model brings along must not be asked for in another way, for it would not be heard.
+    fields = ["encoder", "head_width", "pool"]
+    if settings.encoder in WORD_ENCODERS:
+        fields += ["embedding", "vectors", "word_width", "vocabulary", "lowercase"]
     for what, mine, theirs in (
         ("the task", train.task, saved["task"]),
         ("the classes", train.label_names, saved["label_names"]),
-        ("model.encoder", settings.encoder, before.encoder),
-        ("model.head_width", settings.head_width, before.head_width),
-        ("model.pool", settings.pool, before.pool),
+        *((f"model.{x}", getattr(settings, x), getattr(saved["model"], x)) for x in fields),
     ):
         if mine != theirs:
             raise InputError(
-                f"model.start is {settings.start!r}, where {what} was {theirs}, but here it is "
+                f"model.start is {settings.start!r}, with {what} {theirs}, but this recipe has "
                 f"{mine}: make them equal, or leave model.start out."
             )
 
