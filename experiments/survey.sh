@@ -42,10 +42,9 @@ digits)
     noise="data.corrupt=0.0,0.2,0.5,0.8"
     sweep digits digits --vary method=supervised "$noise" "$seed"
     sweep digits-mixup digits method=mixup --vary mixup.alpha=1,8 "$noise" "$seed"
-    sweep digits-manifold digits method=manifold_mixup --vary manifold_mixup.alpha=2,8 "$noise" \
-        "$seed"
+    sweep digits-manifold digits method=manifold_mixup --vary "$noise" "$seed"
     sweep digits-layers digits method=manifold_mixup --vary \
-        'manifold_mixup.layers=[[0], [1], [2], [0, 1, 2]]' "$seed"
+        'manifold_mixup.layers=[[0], [1], [2]]' "data.split_seed+training.seed=${SEEDS:-0,1,2}"
     ;;
 words)
     need_root words
