@@ -4,15 +4,26 @@ import dataclasses
 import json
 import os
 import re
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from mixtext.data_commands import (
+    UNSAID,
+    Flat,
+    datasets,
+    inspect_data,
+    methods,
+    new_recipe,
+    recipe_fields,
+)
 from mixtext.errors import InputError
+
+if TYPE_CHECKING:
+    from mixtext.data.corpus import Corpus
 
 POSITIONAL = tyro.conf.Positional
 
@@ -65,32 +76,39 @@ def evaluate(
     data: str,
     root: Path | None = None,
     part: str = "test",
-    text: tuple[str, ...] = (),
-    label: str = "",
+    columns: Flat = UNSAID,
 ) -> int:
     """Score a trained model: mixtext evaluate RUN --data FILE|NAME
 
-    Prints accuracy, macro-F1 and mean log loss as JSON.
+    Prints accuracy, macro-F1 and mean log loss as JSON; of regression the correlations by Spearman
+    and Pearson and the mean squared error.
 
     Args:
         run: a run folder, or the model folder in it.
         data: a file or folder with labels, or a name from the catalogue.
         root: folder that holds a catalogue data set.
         part: of a catalogue data set: train, dev or test.
-        text: columns of the text (files).
-        label: column of the label (files).
+        columns: What the file holds:
     """
-    from mixtext.data.catalogue import CATALOGUE, load
-    from mixtext.data.readers import read_corpus
+    from mixtext.data.catalogue import CATALOGUE, load, read_file
     from mixtext.inference import load as load_model
     from mixtext.run import evaluate as score
 
     predictor = load_model(run)
-    options: dict[str, Any] = {"text": text} if text else {}
+    options = columns.given()
     if data in CATALOGUE:
+        if surplus := sorted(options.keys() - {"text", "encoding_errors"}):
+            raise InputError(
+                f"--{surplus[0]} is given but the catalogue fixes it for {data}: leave it out."
+            )
         corpus = load(data, root, part, **options)
+    elif predictor.task == "regression" and not columns.scores:
+        raise InputError(
+            f"the model of {run} tells scores: say the least and the most that a score in {data} "
+            "may be, such as --scores 0 5."
+        )
     else:
-        corpus = read_corpus(data, label=label or "label", **options)
+        corpus = read_file(data, **options)
     print(json.dumps({"rows": len(corpus), **score(predictor, corpus)}))
     return 0
 
@@ -100,139 +118,38 @@ def predict(
     text: Annotated[tuple[str, ...], POSITIONAL] = (),
     file: Path | None = None,
 ) -> int:
-    """Label texts: mixtext predict RUN TEXT …, or --file FILE, or texts on standard input
+    """Label rows: mixtext predict RUN TEXT …, or --file FILE, or texts on standard input
 
-    Writes one JSON line for each text: its label and the probability of every class.
+    Writes one JSON line for each text, pair or vector: its label and the probability of every
+    class, or its score.
 
     Args:
         run: a run folder, or the model folder in it.
         text: texts to label.
-        file: a file with one text a line, or JSON lines with a field "text".
+        file: a file with one text a line, or JSON lines with "text" and, for pairs, "pair"; or for
+            vectors an .npz file.
     """
     from mixtext.inference import load
 
     if text and file:
         raise InputError("texts were given and --file too: give one of them.")
     predictor = load(run)
-    texts = list(text) or _read_texts(file)
-    for start in range(0, len(texts), 256):
-        chunk = texts[start : start + 256]
-        for one, answer in zip(chunk, predictor.predict(chunk), strict=True):
-            print(json.dumps({"text": one, **dataclasses.asdict(answer)}, ensure_ascii=False))
-    return 0
-
-
-def inspect_data(
-    data: Annotated[str, POSITIONAL],
-    root: Path | None = None,
-    test: str | None = None,
-    text: tuple[str, ...] = (),
-    label: str = "",
-    header: bool = True,
-    encoding_errors: str = "",
-    encoder: str = "minilm",
-    max_length: int = 64,
-) -> int:
-    """Look at a corpus before training: mixtext inspect-data FILE|FOLDER|NAME
-
-    Counts by class, lengths, duplicates, leaks from train to test, texts that would be cut.
-
-    Args:
-        data: a file, a folder, or a name from the catalogue (`mixtext datasets`).
-        root: folder that holds a catalogue data set.
-        test: the test file.
-        text: columns of the text.
-        label: column of the label.
-        header: the first line names the columns.
-        encoding_errors: strict or replace.
-        encoder: whose tokenizer counts the tokens.
-        max_length: tokens beyond which a text would be cut.
-    """
-    from mixtext.data.inspection import describe, inspect
-    from mixtext.data.prepare import load_corpora
-    from mixtext.data.settings import DataSettings
-    from mixtext.models.pretrained import load_tokenizer
-
-    settings = DataSettings(
-        corpus=data,
-        root=str(root or ""),
-        test=test or "",
-        text=text,
-        label=label,
-        header=header,
-        encoding_errors=encoding_errors,  # type: ignore[arg-type]
-    )
-    corpus, held, _ = load_corpora(settings)
-    print(describe(inspect(corpus, held, load_tokenizer(encoder), max_length)))
-    return 0
-
-
-def new_recipe(
-    data: Annotated[str, POSITIONAL],
-    out: Path | None = None,
-    root: Path | None = None,
-    test: str | None = None,
-    text: tuple[str, ...] = (),
-    label: str = "",
-    method: str = "mixtext",
-) -> int:
-    """Write a commented recipe for your own data: mixtext new-recipe DATA [--out FILE]
-
-    Reads the data once, so that what it writes fits: the label budget, the dev set and the text
-    length follow from what is there.
-
-    Args:
-        data: a file, a folder, or a name from the catalogue.
-        out: the file to write; if not given, NAME.toml here. An existing file is kept.
-        root: folder that holds a catalogue data set.
-        test: the test file; without one, a part of the data is set aside.
-        text: columns of the text.
-        label: column of the label.
-        method: the method to begin with.
-    """
-    from mixtext.starter import starter_recipe
-
-    name, recipe = starter_recipe(data, root, test, text, label, method)
-    out = out or Path(f"{name}.toml")
-    if out.exists():
-        raise InputError(f"{out} exists already: name another file with --out.")
-    out.write_text(recipe, encoding="utf-8")
-    print(f"wrote {out}; next: mixtext train {shlex.quote(str(out))} --dry-run")
-    return 0
-
-
-def methods(settings: bool = False) -> int:
-    """List the methods: paper, tasks, what each mixes
-
-    Args:
-        settings: list every setting with its default and meaning.
-    """
-    from mixtext.report.listings import list_methods
-
-    print(list_methods(settings))
-    return 0
-
-
-def datasets() -> int:
-    """List the catalogue: the data sets that are known by name"""
-    from mixtext.report.listings import list_datasets
-
-    print(list_datasets())
-    return 0
-
-
-def recipe_fields() -> int:
-    """List every field of a recipe: type, default, meaning"""
-    from mixtext.report.listings import list_recipe_fields
-
-    print(list_recipe_fields())
+    rows = _rows_to_predict(run, predictor.rows, text, file)
+    for start in range(0, len(rows), 256):
+        chunk = rows.select(range(start, min(start + 256, len(rows))))
+        for i, answer in enumerate(predictor.answers(chunk)):
+            row = {"text": chunk.texts[i]} if chunk.texts else {"row": chunk.ids[i]}
+            if chunk.pairs is not None:
+                row["pair"] = chunk.pairs[i]
+            print(json.dumps({**row, **dataclasses.asdict(answer)}, ensure_ascii=False))
     return 0
 
 
 def table(runs: Annotated[tuple[Path, ...], POSITIONAL]) -> int:
     """Compare finished runs: mixtext table RUN|FOLDER …
 
-    Prints a Markdown table, mean ± standard deviation over seeds, made from result.json files.
+    Prints a Markdown table, made from result.json files: mean ± standard deviation of runs that
+    differ in their seeds alone.
 
     Args:
         runs: run folders, folders that hold some, or files of results, one JSON object a line.
@@ -246,7 +163,8 @@ def table(runs: Annotated[tuple[Path, ...], POSITIONAL]) -> int:
 def plot(runs: Annotated[tuple[Path, ...], POSITIONAL], out: Path = Path("runs.png")) -> int:
     """Draw runs side by side: mixtext plot RUN … [--out FILE.png]
 
-    Training loss, dev accuracy and pseudo-labels over the steps, from metrics.jsonl.
+    Over the steps, from metrics.jsonl: training loss, also unmixed where training.score_labelled
+    was set, the main dev score, and pseudo-labels.
 
     Args:
         runs: run folders.
@@ -264,29 +182,27 @@ def back_translate(
     options: Annotated[tuple[str, ...], POSITIONAL] = (),
     out: Path = Path("views"),
     root: Path | None = None,
-    text: tuple[str, ...] = (),
-    label: str = "",
+    columns: Flat = UNSAID,
 ) -> int:
     """Make views of a corpus: mixtext backtranslate DATA --out DIR --backend … --pivots …
 
-    Writes DIR/views.jsonl, for `views.file` in a recipe. All options but those below are passed on
-    to `python -m backtranslate`, which says what they mean with --help. Killed? The same command
-    goes on from there.
+    Writes DIR/views.jsonl, for `views.file` in a recipe; of pairs, the first text is translated.
+    All options but those below are passed on to `python -m backtranslate`, which says what they
+    mean with --help. Killed? The same command goes on from there.
 
     Args:
         data: a file, a folder, or a name from the catalogue; its training part is translated.
         options: for python -m backtranslate.
         out: folder of the store.
         root: folder that holds a catalogue data set.
-        text: columns of the text.
-        label: column of the label.
+        columns: What the file holds:
     """
     from backtranslate.cli import main as backtranslate_main
     from mixtext.data.prepare import load_corpora
-    from mixtext.data.settings import DataSettings
 
-    settings = DataSettings(corpus=data, root=str(root or ""), text=text, label=label)
-    corpus, _, _ = load_corpora(settings)
+    corpus, _, _ = load_corpora(columns.settings(data, root))
+    if corpus.vectors is not None:
+        raise InputError(f"{data} holds vectors: there is no text to translate.")
     out.mkdir(parents=True, exist_ok=True)
     with (out / "texts.jsonl").open("w", encoding="utf-8") as file:
         for id_, one in zip(corpus.ids, corpus.texts, strict=True):
@@ -355,7 +271,8 @@ def _in_order(arguments: list[str]) -> list[str]:
         parts: dict[bool, list[str]] = {False: [], True: []}
         for argument in arguments:
             if argument.startswith("-"):
-                ours = ("-h", "--help", "--out", "--root", "--text", "--label")
+                names = ("out", "root", "text", "pair", "label", "scores", "no-header", "help")
+                ours = {"-h", "--encoding-errors", *(f"--{name}" for name in names)}
                 foreign = argument.partition("=")[0] not in ours
             parts[foreign].append(argument)
         return [*parts[False], "--", *parts[True]]
@@ -367,30 +284,18 @@ def _in_order(arguments: list[str]) -> list[str]:
     return [*rest[: recipe + 1], *overrides, *rest[recipe + 1 :]]
 
 
-def _read_texts(file: Path | None) -> list[str]:
-    if file is not None and not file.is_file():
-        raise InputError(f"{file} does not exist: give a file with one text a line.")
-    name = str(file) if file else "standard input"
-    data = file.read_bytes() if file else sys.stdin.buffer.read()
-    texts = []
-    for number, raw in enumerate(data.splitlines(), 1):
-        try:
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-        except UnicodeDecodeError:
-            raise InputError(f"{name}, line {number} is not valid UTF-8: convert it.") from None
-        if not line:
-            continue
-        if line.startswith("{"):
-            try:
-                line = str(json.loads(line)["text"])
-            except (ValueError, KeyError):
-                raise InputError(
-                    f'{name}, line {number} begins like JSON but is no object with a "text".'
-                ) from None
-        texts.append(line)
-    if not texts:
-        raise InputError(f"{name} holds no text: give one text a line.")
-    return texts
+def _rows_to_predict(run: Path, kind: str, text: tuple[str, ...], file: Path | None) -> "Corpus":
+    """What was typed, or the rows of a file or standard input; `kind` as `kind_of_rows` says it."""
+    from mixtext.data.catalogue import read_file
+    from mixtext.data.lines import read_lines
+    from mixtext.inference import unlabelled
+
+    if file is not None and file.suffix.lower() == ".npz":
+        return read_file(file)
+    if kind == "vectors" or (kind == "pairs" and text):
+        rows = "an .npz file" if kind == "vectors" else 'lines of {"text": …, "pair": …}'
+        raise InputError(f"the model of {run} was trained on {kind}: give --file with {rows}.")
+    return unlabelled(text) if text else unlabelled(*read_lines(file, kind == "pairs"))
 
 
 def _minutes(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """The command line: every refusal is one sentence with exit code 2, every command does its work."""
 
+import csv
 import dataclasses
 import io
 import json
@@ -8,6 +9,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import ByteLevelBPETokenizer
@@ -241,6 +243,8 @@ def test_bad_input_of_the_other_commands(trained, recipe, refused, tmp_path, mon
     assert load_recipe(kept)
     assert "no finished run" in refused("table", tmp_path)
     assert "does not exist" in refused("train", tmp_path / "gone.toml")
+    (tmp_path / "rows.jsonl").write_text('{"text": "a cat"}\n{"text": "a cat", "pair": "a dog"}\n')
+    assert "line 2" in refused("predict", run, "--file", tmp_path / "rows.jsonl")
 
 
 def test_exit_code_and_sentence_in_a_process_of_its_own(tmp_path):
@@ -262,7 +266,7 @@ def test_dry_run_tells_the_plan_and_writes_nothing(recipe, capsys, tmp_path, mon
     assert main(["train", file, "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert sorted(tmp_path.rglob("*")) == before
-    assert "75 training rows, 15 test, 3 classes (animals, food, tools)" in out
+    assert "75 training rows, 15 test, task single, 3 classes (animals, food, tools)" in out
     assert "12 labelled, 48 unlabelled, 15 dev" in out
     assert "12 layers" in out and "mixtext" in out
     assert "30 steps of 4 labelled rows and 4 unlabelled (views: word dropout)" in out
@@ -306,7 +310,8 @@ def test_train_evaluate_predict_and_table(recipe, capsys, tmp_path, corpus_file,
     assert [json.loads(x) for x in capsys.readouterr().out.splitlines()] == given
 
     other = str(tmp_path / "other")
-    assert main(["train", file, "training.seed=4", "data.split_seed=1", "--run", other]) == 0
+    changes = ["tmix.layers=[12]", "training.seed=4", "data.split_seed=1"]
+    assert main(["train", file, *changes, "--run", other]) == 0
     capsys.readouterr()
     assert main(["table", run, other]) == 0
     *_, row = capsys.readouterr().out.splitlines()
@@ -315,6 +320,123 @@ def test_train_evaluate_predict_and_table(recipe, capsys, tmp_path, corpus_file,
     both = [json.loads((tmp_path / x / "result.json").read_text()) for x in ("run", "other")]
     accuracies = torch.tensor([100 * x["test"]["accuracy"] for x in both], dtype=torch.float64)
     assert cells[5] == f"{accuracies.mean():.1f} ± {accuracies.std():.1f}"
+
+
+@pytest.fixture(scope="module")
+def likeness(tmp_path_factory, draw_texts):
+    """A CSV file of pairs with scores from 1 to 5, and the same pairs with classes."""
+    texts, _ = draw_texts(20)
+    others, _ = draw_texts(20, seed=1)
+    folder = tmp_path_factory.mktemp("likeness")
+    table = [
+        (x, y, 1 + 4 * (i % 9) / 8, ("no", "yes")[i % 2])
+        for i, (x, y) in enumerate(zip(texts, others, strict=True))
+    ]
+    for name, column in (("scores", 2), ("classes", 3)):
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerow(["one", "two", "worth"])
+            csv.writer(file).writerows((row[0], row[1], row[column]) for row in table)
+    lines = "".join(json.dumps({"text": row[0], "pair": row[1]}) + "\n" for row in table)
+    (folder / "rows.jsonl").write_text(lines)
+    return folder
+
+
+COLUMNS = ["--text", "one", "--pair", "two", "--label", "worth"]
+
+
+def said(capsys):
+    return [json.loads(x) for x in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["scores", "classes"])
+def test_pairs_are_trained_evaluated_and_predicted(
+    kind, recipe, refused, capsys, tmp_path, likeness
+):
+    file, run, data = recipe(), str(tmp_path / "run"), str(likeness / f"{kind}.csv")
+    given = ["data.text=one", "data.pair=two", "data.label=worth", f"data.corpus={data}"]
+    given += ["data.scores=[1, 5]"] if kind == "scores" else []
+    assert main(["train", file, *given, "--run", run]) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    first = "spearman" if kind == "scores" else "accuracy"
+    assert f"test  {first} {result['test'][first]:.4f}" in capsys.readouterr().out
+
+    ranged = ["--scores", "1", "5"] if kind == "scores" else []
+    assert main(["evaluate", run, "--data", data, *COLUMNS, *ranged]) == 0
+    [scores] = said(capsys)
+    assert scores["rows"] == 60 and scores.keys() == {"rows", *result["test"]}
+
+    rows = likeness / "rows.jsonl"
+    assert main(["predict", run, "--file", str(rows)]) == 0
+    answers = said(capsys)
+    assert [json.dumps({k: x[k] for k in ("text", "pair")}) for x in answers] == (
+        rows.read_text().splitlines()
+    )
+    if kind == "scores":
+        # The mean squared error of what was printed is the loss that evaluate printed.
+        assert all(x.keys() == {"text", "pair", "score"} for x in answers)
+        with open(data, newline="") as table:
+            gold = [float(row["worth"]) for row in csv.DictReader(table)]
+        errors = [(x["score"] - y) ** 2 for x, y in zip(answers, gold, strict=True)]
+        assert sum(errors) / 60 == pytest.approx(scores["loss"], rel=1e-4)
+    else:
+        for answer in answers:
+            assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+    assert "pairs" in refused("predict", run, "one text")
+    (tmp_path / "rows.jsonl").write_text('{"text": "a", "pair": "b"}\n{"text": "a"}\n')
+    assert "line 2" in refused("predict", run, "--file", tmp_path / "rows.jsonl")
+    assert "holds texts" in refused(
+        "evaluate", run, "--data", data, "--text", "one", "--label", "worth", *ranged
+    )
+    other = likeness / ("classes.csv" if kind == "scores" else "scores.csv")
+    if kind == "scores":
+        assert "--scores 0 5" in refused("evaluate", run, "--data", data, *COLUMNS)
+        # A range that the catalogue or the user names wrongly is seen at the first such row.
+        small = ["--scores", "1", "3"]
+        assert "scores.csv, line" in refused("evaluate", run, "--data", data, *COLUMNS, *small)
+        assert "'no'" in refused("evaluate", run, "--data", other, *COLUMNS, *ranged)
+    else:
+        wrong = ["--scores", "1", "5"]
+        sentence = refused("evaluate", run, "--data", other, *COLUMNS, *wrong)
+        assert "has scores" in sentence and "task pair" in sentence
+        assert "--label is given" in refused("evaluate", run, "--data", "rte", "--label", "x")
+
+
+def test_vectors_are_trained_evaluated_and_predicted(recipe, refused, capsys, tmp_path, trained):
+    generator = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    x = generator.normal(size=(60, 4)) + 3 * np.eye(4)[y]
+    data, file, run = tmp_path / "points.npz", recipe(), str(tmp_path / "run")
+    np.savez(data, x=x, y=y)
+    given = [f"data.corpus={data}", "model.encoder=mlp", "method=mixup", "training.steps=2"]
+    assert main(["train", file, *given, "--run", run]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", run, "--data", str(data)]) == 0
+    [scores] = said(capsys)
+    assert main(["predict", run, "--file", str(data)]) == 0
+    answers = said(capsys)
+    assert [answer["row"] for answer in answers] == [str(i) for i in range(60)]
+    right = [answer["label"] == str(label) for answer, label in zip(answers, y, strict=True)]
+    assert sum(right) / 60 == pytest.approx(scores["accuracy"])
+
+    for arguments in (["a text"], []):
+        assert ".npz" in refused("predict", run, *arguments)
+    np.savez(tmp_path / "wide.npz", x=np.ones((2, 5)))
+    assert "5" in refused("predict", run, "--file", tmp_path / "wide.npz")
+    assert "does not exist" in refused("predict", run, "--file", tmp_path / "gone.npz")
+    assert "holds vectors" in refused("predict", trained / "run", "--file", data)
+    assert main(["inspect-data", str(data), "--encoder", "no-encoder"]) == 0  # none is needed
+    assert "60 rows of 4 values, 3 classes" in capsys.readouterr().out
+    assert "no text to translate" in refused("backtranslate", data, "--out", tmp_path / "views")
+
+
+def test_inspect_data_of_pairs_with_scores(capsys, encoder, refused, likeness):
+    arguments = ["inspect-data", str(likeness / "scores.csv"), *COLUMNS, "--encoder", encoder]
+    assert main([*arguments, "--scores", "1", "5"]) == 0
+    out = capsys.readouterr().out
+    assert "train: 60 pairs, scores" in out and "score: min 1, " in out and "max 5" in out
+    assert "data.scores" in refused(*arguments, "--scores", "5", "1")
+    assert "data.scores" in refused(*arguments, "--scores", "5")
 
 
 def test_back_translated_views_of_a_recipe_are_made_once(recipe, tmp_path, capsys):
@@ -364,33 +486,11 @@ def test_inspect_data_counts(tmp_path, capsys, encoder):
     assert "longer than 8 tokens: 100.0% (26 rows)" in out
 
 
-@pytest.mark.parametrize("method", list(METHODS))
-@pytest.mark.parametrize("name", ["things", 'odd "name" [1]'])
-@pytest.mark.parametrize("missing", [False, True], ids=["all labelled", "some labelled"])
-def test_a_new_recipe_loads_and_trains(
-    method, name, missing, tmp_path, capsys, encoder, draw_texts, write_rows, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    texts, labels = draw_texts(30)
-    if missing:
-        labels = [label if i < 45 else None for i, label in enumerate(labels)]
-    write_rows(tmp_path / f"{name}.csv", texts, labels)
-    assert main(["new-recipe", f"{name}.csv", "--method", method]) == 0
-    file = f"{name}.toml"
-    assert file in capsys.readouterr().out
-    written = load_recipe(file)
-    assert written.name == name and written.method.name == method
-    assert written.data.pool == ("natural" if missing else "balanced")
-    overrides = [f"model.encoder={encoder}", "training.steps=2", "training.batch=2"]
-    assert main(["train", file, *overrides, "training.batch_unlabelled=2"]) == 0
-    result = json.loads((tmp_path / "runs" / name / "result.json").read_text())
-    assert result["steps"] == 2 and result["test_rows"] > 0 and result["dev_rows"] > 0
-
-
-def test_lists_of_methods_data_sets_and_fields(capsys):
+def test_lists_of_methods_data_sets_and_fields(capsys, monkeypatch):
     def names(settings):
         return [f.name for f in dataclasses.fields(settings)]
 
+    monkeypatch.setenv("COLUMNS", "1000")  # wide enough that no cell is wrapped
     assert main(["methods"]) == 0
     out = capsys.readouterr().out
     for method in METHODS.values():

@@ -1,7 +1,8 @@
 """Imports point one way: a room knows the rooms below it and none beside or above it.
 
     errors <- data, mixing, losses, metrics, pseudo_labels <- models <- methods <- training
-           <- active, inference <- recipe <- run <- report, starter <- cli
+           <- active, inference <- recipe <- run <- report, starter, sweep <- data_commands
+           <- cli
 
 backtranslate stands beside: it imports nothing from mixtext, and only data/views.py and cli.py
 import it. A room is a module or a sub-package directly below mixtext/.
@@ -32,7 +33,8 @@ RANKS = {
     "report": 8,
     "starter": 8,
     "sweep": 8,
-    "cli": 9,
+    "data_commands": 9,
+    "cli": 10,
 }
 
 BACKTRANSLATE_MAY_BE_IMPORTED_BY = {"mixtext.data.views", "mixtext.cli"}

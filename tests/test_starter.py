@@ -1,0 +1,127 @@
+"""Starter recipes: what they say follows from the data, and they load and train as written."""
+
+import csv
+import json
+
+import pytest
+
+from mixtext.cli import main
+from mixtext.data.settings import DataSettings
+from mixtext.errors import InputError
+from mixtext.methods import METHODS
+from mixtext.recipe import load_recipe
+from mixtext.starter import starter_recipe
+
+
+def methods_for(task):
+    return [name for name, method in METHODS.items() if task in method.tasks]
+
+
+def write(path, head, rows):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([head, *rows])
+    return path
+
+
+@pytest.fixture
+def train_as_written(encoder, tmp_path, monkeypatch, capsys):
+    """Arguments of new-recipe → the recipe, loaded, and the result of two steps of it."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(data, *arguments, steps=2):
+        assert main(["new-recipe", data, *arguments]) == 0
+        name = data.removesuffix(".csv")
+        assert f"{name}.toml" in capsys.readouterr().out
+        recipe = load_recipe(f"{name}.toml")
+        assert recipe.name == name
+        small = [f"model.encoder={encoder}", f"training.steps={steps}", "model.max_length=32"]
+        small += ["training.batch=2", "training.batch_unlabelled=2"]
+        assert main(["train", f"{name}.toml", *small]) == 0
+        return recipe, json.loads((tmp_path / "runs" / name / "result.json").read_text())
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "method, missing", [*((name, True) for name in methods_for("single")), ("mixtext", False)]
+)
+def test_texts(method, missing, tmp_path, train_as_written, draw_texts, write_rows):
+    name = 'odd "name" [1]' if missing else "things"
+    texts, labels = draw_texts(30)
+    if missing:
+        labels = [label if i < 45 else None for i, label in enumerate(labels)]
+    write_rows(tmp_path / f"{name}.csv", texts, labels)
+    recipe, result = train_as_written(f"{name}.csv", "--method", method)
+    assert recipe.method.name == method
+    assert recipe.data.pool == ("natural" if missing else "balanced")
+    assert result["steps"] == 2 and result["test_rows"] > 0 and result["dev_rows"] > 0
+
+
+@pytest.mark.parametrize("method", ["", "ssmix"])
+def test_pairs(method, tmp_path, train_as_written, draw_texts):
+    (texts, labels), (others, _) = draw_texts(12), draw_texts(12, seed=1)
+    rows = zip(texts, others, labels, strict=True)
+    write(tmp_path / "both.csv", ["one", "two", "label"], rows)
+    columns = ["--text", "one", "--pair", "two"]
+    recipe, result = train_as_written(
+        "both.csv", *columns, *(["--method", method] if method else [])
+    )
+    assert recipe.method.name == (method or "mixtext")
+    assert recipe.data.text == ("one",) and recipe.data.pair == ("two",)
+    assert result["task"] == "pair" and result["test"]["accuracy"] >= 0
+
+
+@pytest.mark.parametrize("method, pairs", [("", False), ("", True), ("mixup_transformer", True)])
+def test_regression(method, pairs, tmp_path, train_as_written, draw_texts):
+    (texts, _), (others, _) = draw_texts(20), draw_texts(20, seed=1)
+    # A fifth of 60 rows for test, a quarter of the other 48 for dev; the last row has no score.
+    rows = [
+        [text, other, "" if i == 60 else i % 7 - 3]
+        for i, (text, other) in enumerate(zip([*texts, "last"], [*others, "last"], strict=True))
+    ]
+    write(tmp_path / "worth.csv", ["text", "other", "points"], rows)
+    arguments = ["--label", "points", "--scores", "-3", "3"]
+    arguments += ["--pair", "other"] if pairs else []
+    arguments += ["--method", method] if method else []
+    recipe, result = train_as_written("worth.csv", *arguments)
+    assert recipe.method.name == (method or "tmix")
+    assert recipe.data.scores == (-3.0, 3.0) and recipe.data.label == "points"
+    assert result["task"] == "regression" and "spearman" in result["test"]
+    assert (result["test_rows"], result["dev_rows"], result["labelled"]) == (12, 12, 36)
+
+
+def test_a_file_without_a_header_that_is_not_utf8(tmp_path, train_as_written):
+    lines = [f"cat {i} \xe9,tame\ndog {i},wild\n" for i in range(20)]
+    (tmp_path / "bare.csv").write_bytes("".join(lines).encode("latin-1"))
+    arguments = ["--no-header", "--text", "0", "--label", "1", "--encoding-errors", "replace"]
+    recipe, result = train_as_written("bare.csv", *arguments, "--method", "supervised")
+    assert not recipe.data.header and recipe.data.encoding_errors == "replace"
+    assert result["labelled"] == 2 * recipe.data.labels_per_class
+
+
+def test_length_counts_both_texts(tmp_path):
+    rows = [["word " * 30, "word " * 20, label] for label in "ab" * 10]
+    path = write(tmp_path / "long.csv", ["text", "other", "label"], rows)
+    single = starter_recipe(DataSettings(corpus=str(path)))[1]
+    pair = starter_recipe(DataSettings(corpus=str(path), pair=("other",)))[1]
+    assert "\nmax_length = 64 " in single and "\nmax_length = 128 " in pair
+
+
+def refusal(path, method="", **settings):
+    with pytest.raises(InputError) as refused:
+        starter_recipe(DataSettings(corpus=str(path), **settings), method)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_refusals(tmp_path):
+    scores = write(tmp_path / "scores.csv", ["text", "label"], [["a", 1], ["b", 2], ["c", ""]])
+    assert "3 rows with a score" in refusal(scores, scores=(0, 5))
+    classes = write(tmp_path / "few.csv", ["text", "label"], [["a", "x"], ["b", "y"], ["c", "y"]])
+    assert "smallest of 2 has 1" in refusal(classes)
+    assert "'no'" in refusal(classes, "no")
+    sentence = refusal(classes, "mixup")
+    assert "'mixup'" in sentence and "task single" in sentence and "tmix" in sentence
+    assert "'ssmix'" in refusal(scores, "ssmix", scores=(0, 5))
+    assert "line 3" in refusal(scores, scores=(0, 1))
+    assert "vectors" in refusal("digits")
