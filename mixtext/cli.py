@@ -6,11 +6,13 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from mixtext.active_commands import ACTIVE_COMMANDS
 from mixtext.data_commands import (
     UNSAID,
     Flat,
@@ -52,15 +54,26 @@ def train(
     from mixtext.recipe import load_recipe
     from mixtext.run import Run
     from mixtext.run import train as train_run
+    from mixtext.tagging import TaggerRun, is_tagging, load_tagging_recipe, train_tagger
+    from mixtext.toml_tables import read_toml
 
-    loaded = load_recipe(recipe, overrides)
-    folder = run or Path("runs") / loaded.name
+    prepare: Callable[[], Run | TaggerRun]
+    train_it: Callable[..., dict[str, Any]]
+    if is_tagging(read_toml(recipe)):
+        tagging = load_tagging_recipe(recipe, overrides)
+        name, prepare = tagging.name, partial(TaggerRun.prepare, tagging)
+        train_it = partial(train_tagger, tagging)
+    else:
+        loaded = load_recipe(recipe, overrides)
+        name, prepare = loaded.name, partial(Run.prepare, loaded)
+        train_it = partial(train_run, loaded)
+    folder = run or Path("runs") / name
     if dry_run:
-        prepared = Run.prepare(loaded)
+        prepared = prepare()
         print(prepared.describe())
         print(f"time      about {_minutes(prepared.estimate())} on this machine, now")
         return 0
-    result = train_run(loaded, folder=folder, resume=resume)
+    result = train_it(folder=folder, resume=resume)
     chosen = result["best_step"] if result["dev"] else result["steps"]
     print(f"best  weights of step {chosen} of {result['steps']}")
     for part in ("dev", "test"):
@@ -81,15 +94,24 @@ def evaluate(
     """Score a trained model: mixtext evaluate RUN --data FILE|NAME
 
     Prints accuracy, macro-F1 and mean log loss as JSON; of regression the correlations by Spearman
-    and Pearson and the mean squared error.
+    and Pearson and the mean squared error; of a tagger F1 of entities.
 
     Args:
         run: a run folder, or the model folder in it.
-        data: a file or folder with labels, or a name from the catalogue.
+        data: a file or folder with labels, or a name from the catalogue; for a tagger a CoNLL file,
+            whose tokens and tags are in the columns --text and --label.
         root: folder that holds a catalogue data set.
         part: of a catalogue data set: train, dev or test.
         columns: What the file holds:
     """
+    from mixtext.entities import is_tagger
+
+    if is_tagger(run):
+        from mixtext.tagging import evaluate_tagger
+
+        token = columns.text[0] if columns.text else ""
+        print(json.dumps(evaluate_tagger(run, data, token, columns.label)))
+        return 0
     from mixtext.data.catalogue import CATALOGUE, load, read_file
     from mixtext.inference import load as load_model
     from mixtext.run import evaluate as score
@@ -121,7 +143,7 @@ def predict(
     """Label rows: mixtext predict RUN TEXT …, or --file FILE, or texts on standard input
 
     Writes one JSON line for each text, pair or vector: its label and the probability of every
-    class, or its score.
+    class, or its score; of a tagger the entities with their offsets.
 
     Args:
         run: a run folder, or the model folder in it.
@@ -129,18 +151,28 @@ def predict(
         file: a file with one text a line, or JSON lines with "text" and, for pairs, "pair"; or for
             vectors an .npz file.
     """
+    from mixtext.data.lines import read_lines
+    from mixtext.entities import is_tagger, load_tagger
     from mixtext.inference import load
 
     if text and file:
         raise InputError("texts were given and --file too: give one of them.")
+    if is_tagger(run):
+        tagger = load_tagger(run)
+        texts = list(text) or read_lines(file, pairs=False)[0]
+        for start in range(0, len(texts), 256):
+            chunk = texts[start : start + 256]
+            for one, found in zip(chunk, tagger.predict(chunk), strict=True):
+                print(json.dumps({"text": one, **dataclasses.asdict(found)}, ensure_ascii=False))
+        return 0
     predictor = load(run)
     rows = _rows_to_predict(run, predictor.rows, text, file)
     for start in range(0, len(rows), 256):
-        chunk = rows.select(range(start, min(start + 256, len(rows))))
-        for i, answer in enumerate(predictor.answers(chunk)):
-            row = {"text": chunk.texts[i]} if chunk.texts else {"row": chunk.ids[i]}
-            if chunk.pairs is not None:
-                row["pair"] = chunk.pairs[i]
+        part = rows.select(range(start, min(start + 256, len(rows))))
+        for i, answer in enumerate(predictor.answers(part)):
+            row = {"text": part.texts[i]} if part.texts else {"row": part.ids[i]}
+            if part.pairs is not None:
+                row["pair"] = part.pairs[i]
             print(json.dumps({**row, **dataclasses.asdict(answer)}, ensure_ascii=False))
     return 0
 
@@ -210,6 +242,15 @@ def back_translate(
     return backtranslate_main([str(out / "texts.jsonl"), "--out", str(out), *options])
 
 
+def active(command: Annotated[tuple[str, ...], POSITIONAL] = ()) -> int:
+    """Active learning for tagging, with SeqMix: mixtext active --help
+
+    Args:
+        command: run, query, label, show or plot, with its arguments.
+    """
+    raise InputError("`mixtext active` needs a command: run, query, label, show or plot.")
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
     "train": train,
     "evaluate": evaluate,
@@ -219,6 +260,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "backtranslate": back_translate,
     "table": table,
     "plot": plot,
+    "active": active,
     "methods": methods,
     "datasets": datasets,
     "recipe-fields": recipe_fields,
@@ -229,12 +271,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0; 2 for bad input; 3 for a lost training."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     arguments = _in_order(sys.argv[1:] if arguments is None else arguments)
+    commands, prog = COMMANDS, "mixtext"
+    about = "Text classification from few labels: MixText and the mixup family."
+    if arguments[:1] == ["active"] and arguments[1:]:
+        commands, prog, arguments = ACTIVE_COMMANDS, "mixtext active", arguments[1:]
+        about = "Active learning for tagging, with sentences made by SeqMix."
     try:
         return int(
             tyro.extras.subcommand_cli_from_dict(
-                COMMANDS,
-                prog="mixtext",
-                description="Text classification from few labels: MixText and the mixup family.",
+                commands,
+                prog=prog,
+                description=about,
                 args=arguments,
                 config=(tyro.conf.FlagCreatePairsOff,),
             )
@@ -276,7 +323,7 @@ def _in_order(arguments: list[str]) -> list[str]:
                 foreign = argument.partition("=")[0] not in ours
             parts[foreign].append(argument)
         return [*parts[False], "--", *parts[True]]
-    if arguments[:1] != ["train"]:
+    if arguments[:1] != ["train"] and arguments[:2] != ["active", "run"]:
         return arguments
     overrides = [a for a in arguments if re.match(r"[a-z_]+(\.\w+)?=", a)]
     rest = [a for a in arguments if a not in overrides]

@@ -125,7 +125,7 @@ def span_scores(
         predicted: as many, as long.
 
     Returns:
-        `precision`, `recall` and `f1` over all entities and, for each type in `gold`, `f1/<type>`,
+        `f1`, `precision` and `recall` over all entities and, for each type in `gold`, `f1/<type>`,
         in [0, 1]; 0 where there is nothing to divide by.
 
     Raises:
@@ -144,8 +144,8 @@ def span_scores(
 
     hits = right.total()
     return {
+        "f1": f1(hits, true.total(), guessed.total()),
         "precision": hits / max(1, guessed.total()),
         "recall": hits / max(1, true.total()),
-        "f1": f1(hits, true.total(), guessed.total()),
         **{f"f1/{kind}": f1(right[kind], true[kind], guessed[kind]) for kind in sorted(true)},
     }

@@ -1,8 +1,10 @@
 """Imports point one way: a room knows the rooms below it and none beside or above it.
 
     errors <- data, mixing, losses, metrics, pseudo_labels <- models <- methods <- training
-           <- active, inference <- recipe <- run <- report, starter, sweep <- data_commands
-           <- cli
+           <- active, inference, entities <- recipe, tagging <- run <- report, starter, sweep
+           <- active_commands, data_commands <- cli
+
+toml_tables stands beside data.
 
 backtranslate stands beside: it imports nothing from mixtext, and only data/views.py and cli.py
 import it. A room is a module or a sub-package directly below mixtext/.
@@ -23,16 +25,20 @@ RANKS = {
     "losses": 1,
     "metrics": 1,
     "pseudo_labels": 1,
+    "toml_tables": 1,
     "models": 2,
     "methods": 3,
     "training": 4,
     "active": 5,
     "inference": 5,
+    "entities": 5,
     "recipe": 6,
+    "tagging": 6,
     "run": 7,
     "report": 8,
     "starter": 8,
     "sweep": 8,
+    "active_commands": 9,
     "data_commands": 9,
     "cli": 10,
 }

@@ -18,8 +18,10 @@ import torch
 from torch import Tensor
 
 from mixtext.data.batches import Order, Padded, Tokens, pad, pad_id
+from mixtext.data.conll import TaggedCorpus
 from mixtext.errors import InputError
 
+BUCKETS = 4  # batches that are sorted by length at a time
 SILENT = -1  # a token that speaks for no word
 CASES = ("lower", "upper", "title", "mixed", "digit")
 
@@ -69,9 +71,9 @@ class SentenceTokens:
         """The words that the tokens of a row speak for, shape `(T,)`."""
         return self.speaks[self.tokens.offsets[row] : self.tokens.offsets[row + 1]]
 
-    def rows(self, rows: Sequence[int] | np.ndarray, pad_to: int = 0) -> TaggedRows:
-        """Rows, padded to the longest of them or to `pad_to`."""
-        padded = pad([self.tokens.row(i) for i in rows], self.tokens.pad_id, pad_to)
+    def rows(self, rows: Sequence[int] | np.ndarray) -> TaggedRows:
+        """Rows, padded to the longest of them."""
+        padded = pad([self.tokens.row(i) for i in rows], self.tokens.pad_id)
         case = np.zeros(padded.ids.shape, dtype=np.int64)
         for place, row in enumerate(rows):
             first, last = self.tokens.offsets[row], self.tokens.offsets[row + 1]
@@ -208,6 +210,36 @@ def _encode(tokenizer: Any, sentences: list[list[str]]) -> Any:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class SoftSentences:
+    """Sentences with a distribution over tags for each word: what a tagger is trained on.
+
+    Attributes:
+        words: N sentences.
+        targets: soft labels of each, float32, `(T, C)`, rows summing to 1.
+        ids: the sentences' ids.
+    """
+
+    words: list[list[str]]
+    targets: list[np.ndarray]
+    ids: list[str]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __add__(self, other: "SoftSentences") -> "SoftSentences":
+        return SoftSentences(
+            self.words + other.words, self.targets + other.targets, self.ids + other.ids
+        )
+
+
+def hard_sentences(corpus: TaggedCorpus) -> SoftSentences:
+    """The labelled sentences of a corpus with one-hot labels."""
+    eye = np.eye(len(corpus.tag_names), dtype=np.float32)
+    part = corpus.select(np.flatnonzero(corpus.labelled))
+    return SoftSentences(part.sentences, [eye[tags] for tags in part.tags], part.ids)
+
+
 @dataclass(frozen=True)
 class TaggedBatch:
     """What a tagger's loss sees.
@@ -232,33 +264,19 @@ class TaggedBatch:
 class TaggedFeed:
     """Builds batch k of labelled sentences; windows of long sentences are rows of their own."""
 
-    def __init__(
-        self,
-        tokens: SentenceTokens,
-        targets: np.ndarray,
-        ids: Sequence[str],
-        *,
-        batch: int,
-        seed: int,
-        pad_to: int = 0,
-    ):
-        """Joins what a run feeds on.
-
-        Args:
-            tokens: the training sentences, R rows, W words.
-            targets: soft labels of the words, float32, shape `(W, C)`.
-            ids: the sentences' ids.
-            batch: rows a batch.
-            seed: of the order.
-            pad_to: least width in tokens (0: only as wide as the batch needs).
-        """
-        self.tokens, self.targets, self.ids, self.pad_to = tokens, targets, ids, pad_to
-        self.labelled = Order(np.arange(len(tokens)), batch, [seed, 1])
+    def __init__(self, tokens: SentenceTokens, train: SoftSentences, *, batch: int, seed: int):
+        """Feeds on `train`, of which `tokens` are the rows; `seed` is of the order."""
+        self.tokens, self.ids = tokens, train.ids
+        self.targets = np.concatenate(train.targets)  # (W, C)
+        # Sentences differ in length so much that batches as they come are mostly padding. A few
+        # batches are sorted at a time; more, and the same sentences would always meet.
+        rows, lengths = np.arange(len(tokens)), tokens.tokens.lengths
+        self.labelled = Order(rows, batch, [seed, 1], lengths, window=BUCKETS)
 
     def batch(self, k: int, generator: np.random.Generator) -> TaggedBatch:
         """Batch k; the generator is not needed."""
         rows = self.labelled[k]
-        padded = self.tokens.rows(rows, self.pad_to)
+        padded = self.tokens.rows(rows)
         targets = np.zeros((*padded.ids.shape, self.targets.shape[1]), dtype=np.float32)
         for place, row in enumerate(rows):
             spoken = self.tokens.spoken(row)

@@ -40,8 +40,9 @@ class SeqMix(Method):
         alpha: λ ~ Beta(alpha, alpha), one a pair, > 0. Paper: 8.
         vectors: embedding table to mix in: empty, the encoder's own token embeddings; else `glove`
             or a file of word vectors.
-        emit: words that may come out: the table's whole `vocabulary`, or those of it that occur in
-            the `text` of seed and pool.
+        emit: words that may come out: those of the table that occur in the `text` of seed and
+            pool, or its whole `vocabulary` as in the paper. Without a causal model that refuses
+            them, a whole vocabulary gives many rare signs, whose embeddings lie in the middle.
         language_model: a causal model (folder or hub name) that judges; empty: an n-gram model
             fitted on the text of seed and pool.
         perplexity: open range that is kept, with a causal model. Paper: 0 to 500 by GPT-2.
@@ -61,7 +62,7 @@ class SeqMix(Method):
     threshold: float = 0.6
     alpha: float = 8.0
     vectors: str = ""
-    emit: Literal["vocabulary", "text"] = "vocabulary"
+    emit: Literal["text", "vocabulary"] = "text"
     language_model: str = ""
     perplexity: tuple[float, ...] = (0.0, 500.0)
     ngram: int = 3

@@ -27,6 +27,8 @@ class TaggerSettings:
         case: tell the head the letter case of each word (lower, upper, title, mixed, with a
             digit), which an uncased encoder does not see.
         dropout: on the token states, in [0, 1).
+        freeze_embeddings: leave the word embeddings as they are: faster without a GPU, and words
+            that the labelled sentences lack keep their place beside those that they have.
     """
 
     encoder: str = "minilm"
@@ -34,6 +36,7 @@ class TaggerSettings:
     overlap: int = 32
     case: bool = True
     dropout: float = 0.1
+    freeze_embeddings: bool = False
 
     def check(self) -> None:
         """Refuses values out of range."""
@@ -100,5 +103,8 @@ def build_tagger(settings: TaggerSettings, tags: int, seed: int) -> tuple[Tagger
             f"model.max_length is {settings.max_length}, but encoder {settings.encoder!r} takes at "
             f"most {longest} tokens: lower it; long sentences are cut into windows."
         )
+    if settings.freeze_embeddings:
+        model: Any = encoder.model
+        model.get_input_embeddings().requires_grad_(False)
     torch.manual_seed(seed)
     return Tagger(encoder, tags, settings.dropout, settings.case), tokenizer

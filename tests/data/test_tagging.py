@@ -7,11 +7,14 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from mixtext.data.conll import TaggedCorpus
 from mixtext.data.tagging import (
     CASES,
+    SoftSentences,
     TaggedFeed,
     case_of,
     cut_windows,
+    hard_sentences,
     tokenise_sentences,
 )
 from mixtext.errors import InputError
@@ -114,7 +117,9 @@ def test_letter_case(word, case):
 def test_a_batch_holds_each_words_soft_label_at_its_first_sub_token(tokenizer):
     tokens = tokenise_sentences(tokenizer, [["cat", "Foo"], ["dog"]], 16)
     targets = np.array([[1, 0], [0.25, 0.75], [0, 1]], dtype=np.float32)
-    feed = TaggedFeed(tokens, targets, ["i", "j"], batch=2, seed=0)
+    train = SoftSentences([["cat", "Foo"]], [targets[:2]], ["i"])
+    train += SoftSentences([["dog"]], [targets[2:]], ["j"])
+    feed = TaggedFeed(tokens, train, batch=2, seed=0)
     batch = feed.batch(0, np.random.default_rng(0))
     at = {name: place for place, name in enumerate(batch.row_ids)}
     expected = np.zeros((2, 6, 2))
@@ -125,3 +130,10 @@ def test_a_batch_holds_each_words_soft_label_at_its_first_sub_token(tokenizer):
         name for k in range(10) for name in feed.batch(k, np.random.default_rng()).row_ids
     )
     assert seen == ["i"] * 10 + ["j"] * 10
+
+
+def test_hard_sentences_are_the_labelled_ones():
+    corpus = TaggedCorpus.from_lists([["a"], ["b", "c"]], [None, ["O", "B-X"]])
+    hard = hard_sentences(corpus)
+    assert (hard.words, hard.ids) == ([["b", "c"]], ["1"])
+    assert hard.targets[0].tolist() == [[1, 0, 0], [0, 1, 0]]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mixtext.data.tagging import TaggedFeed, tokenise_sentences
+from mixtext.data.tagging import SoftSentences, TaggedFeed, tokenise_sentences
 from mixtext.errors import InputError
 from mixtext.models.tagger import TaggerSettings, build_tagger
 
@@ -68,6 +68,16 @@ def test_rows_longer_than_the_encoder_takes(encoder):
 def test_batches_fit_the_model(made):
     model, tokenizer = made
     tokens = tokenise_sentences(tokenizer, [["cat"] * 40], 16, 4)
-    feed = TaggedFeed(tokens, np.eye(3, dtype=np.float32)[[0] * 40], ["i"], batch=4, seed=0)
+    train = SoftSentences([["cat"] * 40], [np.eye(3, dtype=np.float32)[[0] * 40]], ["i"])
+    feed = TaggedFeed(tokens, train, batch=4, seed=0)
     batch = feed.batch(0, np.random.default_rng(0))
     assert model(batch.rows).shape == batch.targets.shape
+
+
+def test_frozen_embeddings_stay_and_the_rest_learns(encoder):
+    settings = TaggerSettings(encoder=encoder, max_length=16, overlap=4, freeze_embeddings=True)
+    model, tokenizer = build_tagger(settings, tags=3, seed=0)
+    rows = tokenise_sentences(tokenizer, [["cat", "dog"]], 16).rows([0])
+    model(rows).square().sum().backward()
+    assert model.encoder.model.get_input_embeddings().weight.grad is None
+    assert model.encoder.model.encoder.layer[0].output.dense.weight.grad.abs().max() > 0
