@@ -8,17 +8,22 @@ from typing import Any
 
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
+from mixtext.recipe import Recipe, flat
 
 METHOD_ORDER = tuple(METHODS)
 SCORES = {"macro_f1": "macro-F1", "f1": "F1", "spearman": "Spearman", "pearson": "Pearson"}
 
-NEEDED = {
-    *("corpus", "method", "encoder", "labels_per_class", "labelled", "unlabelled"),
-    *("best_step", "dev", "test"),
-}
+NEEDED = {"corpus", "method", "encoder", "labelled", "best_step", "dev", "test"}
 # Runs that differ in these alone are repeats of one another, or another column tells them apart.
 APART = {
-    *("data.corpus", "data.labels_per_class", "data.labelled_share", "model.encoder"),
+    *(
+        "name",
+        "method",
+        "data.corpus",
+        "data.labels_per_class",
+        "data.labelled_share",
+        "model.encoder",
+    ),
     *("data.split_seed", "training.seed", "data.root", "training.device"),
     *("training.log_every", "training.checkpoint_every", "training.eval_batch"),
     *("views.file", "views.backend", "views.pivots", "views.cache", "views.models"),
@@ -84,7 +89,7 @@ def comparison(results: Sequence[dict[str, Any]]) -> str:
             corpus,
             task,
             result["labelled"],
-            result["labels_per_class"],
+            result.get("labels_per_class", 0),  # a tagger has none
             result["encoder"],
             METHOD_ORDER.index(method) if method in METHOD_ORDER else len(METHOD_ORDER),
             method,
@@ -109,10 +114,10 @@ def comparison(results: Sequence[dict[str, Any]]) -> str:
                 "method": method,
                 "settings": changes,
                 "views": views,
-                "unlabelled": " / ".join(sorted({f"{r['unlabelled']:,}" for r in runs})),
+                "unlabelled": " / ".join(sorted({f"{r.get('unlabelled', 0):,}" for r in runs})),
                 "runs": str(len(runs)),
                 **{f"test {SCORES.get(x, x)}": _score(runs, x) for x in scores},
-                "best step": " / ".join(str(r["best_step"]) for r in runs),
+                "best step": " / ".join(str(r["best_step"]) for r in runs if r["best_step"] >= 0),
             }
         )
     columns = [name for name in table[0] if any(row[name] for row in table)]
@@ -126,11 +131,17 @@ def _kind(result: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _settings(result: dict[str, Any]) -> dict[str, str]:
-    """What a run changed of the default settings, without what needs no column here."""
-    settings = {k: json.dumps(v) for k, v in result.get("settings", {}).items() if k not in APART}
-    if "model.start" in settings:
+    """The settings of a run without what needs no column here.
+
+    A result names those that were changed; the others are shown as their defaults are now.
+    """
+    if "settings" not in result or result["method"] not in METHODS:
+        return {}
+    default = flat(Recipe(method=METHODS[result["method"]]()))
+    settings = {**default, **result["settings"]}
+    if settings["model.start"]:
         settings["model.start"] = "…"  # a run folder: each seed has its own
-    return settings
+    return {k: json.dumps(v, ensure_ascii=False) for k, v in settings.items() if k not in APART}
 
 
 def _score(runs: Sequence[dict[str, Any]], name: str) -> str:

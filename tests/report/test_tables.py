@@ -108,10 +108,16 @@ def test_only_settings_that_differ_for_a_method_on_a_corpus_are_shown():
         ("things", "tmix", "tmix.alpha=0.5"),
         ("things", "supervised", ""),
         ("things", "mixtext", "mixtext.layers=[1, 2]"),
-        ("things", "mixtext", ""),
+        ("things", "mixtext", "mixtext.layers=[3, 4, 5]"),  # the default
         ("others", "tmix", ""),
     }
     assert "settings" not in rows([plain, default])[0]
+    noisy, start = result(settings={"data.corrupt": 0.4}), result(settings={"model.start": "a/1"})
+    assert [row["settings"] for row in rows([noisy, start, result()])] == [
+        'data.corrupt=0.0 model.start=""',
+        'data.corrupt=0.0 model.start="…"',
+        'data.corrupt=0.4 model.start=""',
+    ]
 
 
 def test_columns_are_of_the_scores_that_there_are():
@@ -134,6 +140,24 @@ def test_no_test_part_is_a_dash():
     assert row["test accuracy"] == "–" and row["runs"] == "2"
     [row] = rows([result(test={}, dev={})])
     assert row["test accuracy"] == "–"
+
+
+def test_without_dev_there_is_no_best_step():
+    assert "best step" not in rows([result(best_step=-1, dev={})])[0]
+    [row] = rows([result(best_step=-1, dev={}), result(best_step=20)])
+    assert row["best step"] == "20"
+
+
+def test_a_tagger_has_neither_classes_nor_unlabelled_rows():
+    tagger = result(method="seqmix", task="tagging", labelled=200, test={"f1": 0.5, "f1/PER": 0.1})
+    for name in ("labels_per_class", "unlabelled", "views", "settings"):
+        del tagger[name]
+    [row] = rows([tagger])
+    assert (row["labels per class"], row["unlabelled"], row["test F1"]) == (
+        "200 in all",
+        "0",
+        "50.0",
+    )
 
 
 def test_methods_stand_in_the_order_of_the_methods():
