@@ -55,9 +55,11 @@ words)
     ;;
 transformer)
     need_root transformer
-    for corpus in rte sts_b; do
-        sweep "$corpus" "$corpus" "data.root=$ROOT" --vary data.labelled_share=0.1,0.4,1.0 \
-            method=supervised,mixup_transformer "$vary_seed"
+    for share in 0.1 0.4 1.0; do
+        for corpus in sts_b rte; do
+            sweep "$corpus-$share" "$corpus" "data.root=$ROOT" "data.labelled_share=$share" \
+                --vary method=supervised,mixup_transformer "$vary_seed"
+        done
     done
     ;;
 ssmix)
