@@ -10,7 +10,13 @@ from collections.abc import Sequence
 
 from mixtext.data.catalogue import CATALOGUE
 from mixtext.methods import METHODS
+from mixtext.methods.base import Method
+from mixtext.methods.seqmix import SeqMix
 from mixtext.recipe import Recipe
+from mixtext.tagging import TABLES as TAGGING_TABLES
+
+# SeqMix goes with recipes of its own, for tagging.
+LISTED: tuple[type[Method], ...] = (*METHODS.values(), SeqMix)
 
 
 def list_methods(settings: bool = False, width: int = 120) -> str:
@@ -21,13 +27,13 @@ def list_methods(settings: bool = False, width: int = 120) -> str:
         width: characters of a line; below 100 the columns would be too narrow to read.
     """
     rows = [("method", "paper", "tasks", "mixes", "settings")]
-    for method in METHODS.values():
+    for method in LISTED:
         names = [f.name for f in dataclasses.fields(method)]
         tasks, fields = ", ".join(method.tasks), ", ".join(names) or "none"
         rows.append((method.name, method.paper, tasks, method.mixes, fields))
     lines = aligned(rows, max(100, width))
     if settings:
-        for method in METHODS.values():
+        for method in LISTED:
             if explained := fields_of(method):
                 lines += ["", f"[{method.name}]", *(f"    {line}" for line in explained)]
     return "\n".join(lines)
@@ -83,13 +89,20 @@ def list_datasets() -> str:
 
 
 def list_recipe_fields() -> str:
-    """Every field of a recipe but those of the methods."""
+    """Every field of a recipe, and of one for tagging, but those of the methods."""
     lines = []
     for f in dataclasses.fields(Recipe):
         if dataclasses.is_dataclass(f.type) and f.name != "method":
-            lines.append(f"[{f.name}]")
-            lines += [f"  {line}" for line in fields_of(typing.cast(type, f.type))]
-    return "\n".join([*lines, "Settings of the methods: mixtext methods --settings"])
+            lines += _table(f.name, typing.cast(type, f.type))
+    lines += ["", 'Where task = "tagging", [training] as above and these:']
+    for name, cls in TAGGING_TABLES.items():
+        if name not in ("training", SeqMix.name):
+            lines += _table(name, cls)
+    return "\n".join([*lines, "", "Settings of the methods: mixtext methods --settings"])
+
+
+def _table(name: str, cls: type) -> list[str]:
+    return [f"[{name}]", *(f"  {line}" for line in fields_of(cls))]
 
 
 def fields_of(cls: type) -> list[str]:

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from mixtext.data.catalogue import CATALOGUE
 from mixtext.methods import METHODS
-from mixtext.report.listings import aligned, list_datasets, list_methods
+from mixtext.methods.seqmix import SeqMix
+from mixtext.recipe import TABLES, Recipe
+from mixtext.report.listings import aligned, list_datasets, list_methods, list_recipe_fields
+from mixtext.tagging import TABLES as TAGGING
+
+ALL = [*METHODS.values(), SeqMix]
 
 
 def read_back(lines):
@@ -41,10 +46,10 @@ def test_methods(width):
             method.mixes,
             ", ".join(f.name for f in dataclasses.fields(method)) or "none",
         ]
-        for method in METHODS.values()
+        for method in ALL
     ]
     if width == 1000:
-        assert len(lines) == 2 + len(METHODS)  # one line a method
+        assert len(lines) == 2 + len(ALL)  # one line a method
 
 
 def test_settings_of_methods_are_explained_under_their_names():
@@ -54,7 +59,7 @@ def test_settings_of_methods_are_explained_under_their_names():
         name: re.findall(r"^    (\w+) = (.+?): (.+)$", part, re.M)
         for name, part in re.findall(r"^\[(\w+)\]\n((?:    .*\n?)+)", explained, re.M)
     }
-    wanted = {m.name: [f.name for f in dataclasses.fields(m)] for m in METHODS.values()}
+    wanted = {m.name: [f.name for f in dataclasses.fields(m)] for m in ALL}
     assert {k: [name for name, _, _ in v] for k, v in found.items()} == {
         name: fields for name, fields in wanted.items() if fields
     }
@@ -78,3 +83,25 @@ def test_datasets_say_what_their_rows_are():
     assert "4 classes" in lines["ag_news"] and "text: description" in lines["ag_news"]
     assert "scores 0–5" in lines["sts_b"] and "pairs: sentence1 | sentence2" in lines["sts_b"]
     assert "10 classes" in lines["digits"] and "vectors" in lines["digits"]
+
+
+def test_fields_of_both_kinds_of_recipe():
+    def named(text):
+        found: dict = {}
+        for table, name, meaning in re.findall(r"^\[(\w+)\]$|^  (\w+) = .*?: (.*)$", text, re.M):
+            if table:
+                fields = found[table] = []
+            else:
+                assert len(meaning) > 10, name
+                fields.append(name)
+        return found
+
+    def fields(cls):
+        return [f.name for f in dataclasses.fields(cls)]
+
+    plain, _, tagging = list_recipe_fields().partition('\nWhere task = "tagging"')
+    default = Recipe()
+    assert named(plain) == {name: fields(type(getattr(default, name))) for name in TABLES}
+    others = ("data", "model", "active")
+    assert named(tagging) == {name: fields(TAGGING[name]) for name in others}
+    assert {*TAGGING} == {*others, "training", "seqmix"}
