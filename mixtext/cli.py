@@ -84,6 +84,38 @@ def train(
     return 0
 
 
+def sweep(
+    recipe: Annotated[Path, POSITIONAL],
+    overrides: Annotated[tuple[str, ...], POSITIONAL] = (),
+    vary: tuple[str, ...] = (),
+    run: Path | None = None,
+    keep_models: bool = False,
+) -> int:
+    """Train every combination: mixtext sweep RECIPE [table.field=value …] --vary FIELD=a,b …
+
+    Each combination is a run folder below one folder, beside a results.jsonl for `mixtext table`:
+
+        mixtext sweep mine.toml --vary method=supervised,tmix data.split_seed+training.seed=0,1,2
+
+    Killed? Call it again: finished runs are kept, the unfinished one goes on.
+
+    Args:
+        recipe: the recipe, a TOML file.
+        overrides: fields that all runs share; {training.seed} in one becomes the run's own value.
+        vary: fields and their values; field+field for two that take the same value; a TOML list
+            where values hold commas.
+        run: the folder of all runs; if not given, runs/NAME with the recipe's name.
+        keep_models: keep the exported models.
+    """
+    from mixtext.recipe import load_recipe
+    from mixtext.report.tables import comparison
+    from mixtext.sweep import sweep as sweep_all
+
+    folder = run or Path("runs") / load_recipe(recipe, overrides).name
+    print(comparison(sweep_all(recipe, overrides, vary, folder, keep_models)))
+    return 0
+
+
 def evaluate(
     run: Annotated[Path, POSITIONAL],
     data: str,
@@ -253,6 +285,7 @@ def active(command: Annotated[tuple[str, ...], POSITIONAL] = ()) -> int:
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "train": train,
+    "sweep": sweep,
     "evaluate": evaluate,
     "predict": predict,
     "inspect-data": inspect_data,

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mixtext.cli import main
 from mixtext.data.catalogue import CATALOGUE
 from mixtext.errors import InputError
 from mixtext.recipe import dump_recipe, load_recipe
@@ -173,3 +174,16 @@ def test_the_survey_says_what_it_needs():
     for arguments, words in ((["mars"], "usage"), (["ssmix"], "ROOT")):
         done = subprocess.run([str(script), *arguments], env=plain, capture_output=True, text=True)
         assert done.returncode == 2 and words in done.stderr
+
+
+def test_the_command_prints_a_table(small, tmp_path, capsys):
+    folder = tmp_path / "out"
+    axes = ["--vary", "method=supervised,tmix", "training.seed=0,1"]
+    command = ["sweep", str(small), "training.steps=2", *axes, "--run", str(folder)]
+    assert main([*command, "--keep-models"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert len(table) == 4 and "supervised" in table[2] and "tmix" in table[3]
+    assert (folder / "tmix-1" / "model" / "mixtext.json").is_file()
+    assert main(["table", str(folder / "results.jsonl")]) == 0
+    assert capsys.readouterr().out.splitlines() == table
+    assert main(["sweep", str(small), "--vary", "method=tmx", "--run", str(folder)]) == 2

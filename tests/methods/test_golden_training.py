@@ -140,7 +140,9 @@ def test_four_official_steps(branches, attention):
         assert_close(guessing, TENSORS[f"step{i}.logits_ori"], atol=2e-5, rtol=0)
         assert_close(mixing, TENSORS[f"step{i}.mixed_logits"], atol=2e-5, rtol=0)
 
-        targets = torch.cat([soft_targets(batch.labels, SPEC["n_labels"]), outcome.guesses.repeat(4, 1)])
+        targets = torch.cat(
+            [soft_targets(batch.labels, SPEC["n_labels"]), outcome.guesses.repeat(4, 1)]
+        )
         targets = interpolate(targets, mix)
         assert_close(targets[:B], TENSORS[f"step{i}.mixed_target_x"], atol=2e-6, rtol=0)
         assert_close(targets[B:MIXED], TENSORS[f"step{i}.mixed_target_u"], atol=2e-6, rtol=0)

@@ -101,7 +101,8 @@ def test_mix_with_masks_equals_the_authors_advice(layer, name, lam, branches):
     close(states, IO[f"{key}.sequence_output"])
     close(mean_pool(states, union), IO[f"{key}.masked_mean"])
     close(
-        model(Padded(ids, mask), golden_mix(lam), layer + 1), model.head(IO[f"{key}.masked_mean"]).detach()
+        model(Padded(ids, mask), golden_mix(lam), layer + 1),
+        model.head(IO[f"{key}.masked_mean"]).detach(),
     )
 
 
@@ -143,7 +144,9 @@ def test_first_token_pool_and_copy():
     mix = golden_mix(0.7)
     states, _ = model.encoder(ids, mask, mix, 2)
     close(model(Padded(ids, mask), mix, 2), model.head(states[:, 0]))
-    assert torch.equal(copy.deepcopy(model)(Padded(ids, mask), mix, 2), model(Padded(ids, mask), mix, 2))
+    assert torch.equal(
+        copy.deepcopy(model)(Padded(ids, mask), mix, 2), model(Padded(ids, mask), mix, 2)
+    )
 
 
 def test_unknown_pool_or_branches_is_refused():
