@@ -407,7 +407,24 @@ def test_regression_mixes_scores(make_model, make_batch, kind, method, layer):
     assert_close(found, expected, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", TEXTS)
+def test_pooled_vectors_are_mixed_before_the_dropout(make_model, make_batch, kind):
+    model, batch = make_model(kind, width=8), make_batch(kind, [4, 2, 5])
+    mix, before = Mix(torch.tensor(0.7), torch.tensor([2, 0, 1])), seen_by(model.dropout)
+    for method in (SentenceMixup(), MixupTransformer()):
+        run(method, model, batch, mix)
+        assert_close(before[-1], interpolate(model.encode(batch.rows, None, None), mix))
+
+
 # ---- what is drawn
+
+
+def test_mixup_transformer_takes_its_lam_and_draws_partners(make_model, make_batch):
+    model, batch = make_model("kim_cnn"), make_batch("kim_cnn", [4, 2, 5, 3])
+    drawn = [run(MixupTransformer(lam=0.8), model, batch, seed=s) for s in (0, 0, 1, 2)]
+    assert all(outcome.draws["lam"] == pytest.approx([0.8]) for outcome in drawn)
+    losses = [outcome.loss.item() for outcome in drawn]
+    assert losses[0] == losses[1] and len(set(losses)) == 3
 
 
 def test_beside_clean_rows_the_loss_is_the_mean_of_both(make_model, make_batch):
