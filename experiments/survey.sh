@@ -55,7 +55,7 @@ words)
     ;;
 transformer)
     need_root transformer
-    for share in 0.1 0.4 1.0; do
+    for share in ${SHARES:-0.1 0.4 1.0}; do
         for corpus in sts_b rte; do
             sweep "$corpus-$share" "$corpus" "data.root=$ROOT" "data.labelled_share=$share" \
                 --vary method=supervised,mixup_transformer "$vary_seed"
@@ -75,7 +75,7 @@ ssmix)
     two_stages sst2-500 data.labels_per_class=250
     two_stages sst2-2000 data.labels_per_class=1000
     two_stages trec data.corpus=trec data.labels_per_class=0 data.dev_per_class=40 \
-        model.max_length=48
+        model.max_length=48 training.epochs=2
     ;;
 *)
     echo "usage: survey.sh digits|words|transformer|ssmix" >&2
