@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from mixtext.data.corpus import Corpus
 from mixtext.errors import InputError
 from mixtext.inference import export, load
-from mixtext.models.build import ModelSettings, build_model, load_model
+from mixtext.models.build import ModelSettings, build_model, check_length, load_model
 from mixtext.models.encoder import MixableEncoder
 from mixtext.models.vectors import Mlp, SmallCnn
 from mixtext.models.words import KimCnn, Lstm
@@ -139,6 +140,26 @@ def test_texts_longer_than_the_encoder_takes_are_refused(corpora, encoder):
     with pytest.raises(InputError, match=r"max_length is 65, but .* takes at most 64 tokens"):
         build_model(settings, corpora["single"], 0)
     build_model(replace(settings, max_length=64), corpora["single"], 0)
+
+
+@pytest.mark.parametrize("family", ["Bert", "Roberta", "MPNet", "Electra", "XLMRoberta"])
+def test_the_longest_text_is_the_longest_that_the_encoder_takes(family):
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = getattr(transformers, f"{family}Config")(
+        vocab_size=9, intermediate_size=8, max_position_embeddings=12, **sizes
+    )
+    encoder = MixableEncoder(getattr(transformers, f"{family}Model")(config))
+    taken = []
+    for length in range(8, 14):
+        try:
+            encoder(torch.full((1, length), 5))
+        except (IndexError, RuntimeError):
+            with pytest.raises(InputError, match=f"takes at most {taken[-1]} tokens"):
+                check_length(ModelSettings(max_length=length), encoder)
+        else:
+            check_length(ModelSettings(max_length=length), encoder)
+            taken.append(length)
+    assert taken[0] == 8 and taken[-1] in (10, 12)
 
 
 # ---- model.start: the second of two stages
