@@ -56,9 +56,10 @@ words)
 transformer)
     need_root transformer
     for share in ${SHARES:-0.1 0.4 1.0}; do
+        declare -A epochs=([0.1]=6 [0.4]=3 [1.0]=2) # less data, more passes
         for corpus in sts_b rte; do
             sweep "$corpus-$share" "$corpus" "data.root=$ROOT" "data.labelled_share=$share" \
-                --vary method=supervised,mixup_transformer "$vary_seed"
+                "training.epochs=${epochs[$share]}" --vary method=supervised,mixup_transformer "$vary_seed"
         done
     done
     ;;

@@ -6,6 +6,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from scipy.stats import t
+
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
 from mixtext.recipe import Recipe, flat
@@ -64,8 +66,28 @@ def spread(values: Sequence[float]) -> str:
     return f"{mean(percent):.1f} ± {stdev(percent):.1f}"
 
 
+def paired_gain(values: Sequence[float], baseline: Sequence[float]) -> str:
+    """Mean of paired differences in points, `± ` half the width of its 95 % confidence interval.
+
+    Args:
+        values: scores of n runs, in [0, 1].
+        baseline: scores of n other runs, of the same seeds in the same order.
+
+    Returns:
+        By Student's t with n − 1 degrees of freedom; of one pair, the difference alone.
+    """
+    gains = [100 * (a - b) for a, b in zip(values, baseline, strict=True)]
+    if len(gains) == 1:
+        return f"{gains[0]:+.1f}"
+    half = t.ppf(0.975, len(gains) - 1) * stdev(gains) / len(gains) ** 0.5
+    return f"{mean(gains):+.1f} ± {half:.1f}"
+
+
 def comparison(results: Sequence[dict[str, Any]]) -> str:
     """A Markdown table: mean ± std over the seeds of runs that are alike in all else.
+
+    The gain is that of a method's first score over plain training with the same rows, model and
+    seeds, see `paired_gain`.
 
     Columns that would say nothing are left out: task and encoder where they are the same all over,
     settings where they are for each method on each corpus.
@@ -97,6 +119,9 @@ def comparison(results: Sequence[dict[str, Any]]) -> str:
             " ".join(f"{name}={settings[name]}" for name in shown),
         )
         groups.setdefault(key, []).append(result)
+    plain = {
+        (*_beside(r), *_seeds(r)): r for r in results if r["method"] == "supervised" and r["test"]
+    }
     # Which scores there are follows from the tasks; those of a single class have a slash.
     names = [name for r in results for name in r["test"] or r["dev"] or ("accuracy", "macro_f1")]
     scores = [x for x in dict.fromkeys(names) if x != "loss" and "/" not in x]
@@ -117,10 +142,11 @@ def comparison(results: Sequence[dict[str, Any]]) -> str:
                 "unlabelled": " / ".join(sorted({f"{r.get('unlabelled', 0):,}" for r in runs})),
                 "runs": str(len(runs)),
                 **{f"test {SCORES.get(x, x)}": _score(runs, x) for x in scores},
+                "gain (95 %)": _gain(runs, plain),
                 "best step": " / ".join(str(r["best_step"]) for r in runs if r["best_step"] >= 0),
             }
         )
-    columns = [name for name in table[0] if any(row[name] for row in table)]
+    columns = [name for name in table[0] if any(row[name] not in ("", "0") for row in table)]
     lines = [columns, ["---"] * len(columns)] + [[row[name] for name in columns] for row in table]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -142,6 +168,34 @@ def _settings(result: dict[str, Any]) -> dict[str, str]:
     if settings["model.start"]:
         settings["model.start"] = "…"  # a run folder: each seed has its own
     return {k: json.dumps(v, ensure_ascii=False) for k, v in settings.items() if k not in APART}
+
+
+def _beside(result: dict[str, Any]) -> tuple:
+    """What a run shares with the plain training that it is compared to: rows and model."""
+    settings = _settings(result)
+    same = {k: v for k, v in settings.items() if k.startswith(("data.", "model."))}
+    same.pop("model.start", None)
+    return (
+        result["corpus"],
+        result["labelled"],
+        result["encoder"],
+        *(f"{k}={v}" for k, v in sorted(same.items())),
+    )
+
+
+def _seeds(result: dict[str, Any]) -> tuple[int, int]:
+    return result.get("split_seed", 0), result.get("seed", 0)
+
+
+def _gain(runs: Sequence[dict[str, Any]], plain: dict[tuple, dict[str, Any]]) -> str:
+    """The cell of the gain; empty for plain training and where it was not run with all seeds."""
+    if runs[0]["method"] == "supervised" or not all(r["test"] for r in runs):
+        return ""
+    pairs = [(r["test"], plain.get((*_beside(r), *_seeds(r)))) for r in runs]
+    if any(other is None for _, other in pairs):
+        return ""
+    main = next(iter(runs[0]["test"]))
+    return paired_gain([x[main] for x, _ in pairs], [y["test"][main] for _, y in pairs if y])
 
 
 def _score(runs: Sequence[dict[str, Any]], name: str) -> str:
