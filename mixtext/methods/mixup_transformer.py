@@ -20,11 +20,13 @@ from mixtext.models.classifier import POOLED, Classifier
 
 @dataclass(frozen=True)
 class MixupTransformer(Method):
-    """Mixes what the head reads: the mean or the `first` token's state, as `model.pool` says.
+    """Mixes what the head reads. `model.pool` chooses: the `first` token's state, the `pooler`'s
+    output or the mean. With `model.head_width = 0` nothing but a softmax layer follows.
 
     In regression the scores are mixed. The paper does not say which half the middle one of an odd
     number of epochs belongs to; here it is the second, as mixing begins with the first epoch e
-    (from 0) of E with e ≥ plain_share·E, rounded down.
+    (from 0) of E with e ≥ plain_share·E, rounded down. Where `training.steps` is given, epochs are
+    passes over the labelled rows, E rounded up; so a run of less than one pass mixes throughout.
 
     Attributes:
         lam: λ, the weight of the row itself, in [0, 1]. Paper: 0.5.
@@ -48,7 +50,9 @@ class MixupTransformer(Method):
 
     def mixing(self, progress: Progress) -> bool:
         """Whether this step is in the part of the training that mixes."""
-        return int(progress.epoch) >= int(self.plain_share * math.ceil(progress.epochs))
+        return int(progress.epoch) >= math.floor(
+            self.plain_share * math.ceil(progress.epochs) + 1e-9
+        )
 
     def loss(
         self,

@@ -14,6 +14,7 @@ from mixtext.models.words import KimCnn, Lstm
 
 POOLED: Literal["pooled"] = "pooled"  # the place between pooling and head, as a layer to mix at
 Layer = int | Literal["pooled"]
+POOLER = "pooler"  # BERT's dense layer and tanh on the first token's state
 Encoder = MixableEncoder | KimCnn | Lstm | Mlp | SmallCnn
 
 
@@ -23,14 +24,15 @@ class Classifier(nn.Module):
     Args:
         encoder: a mixable encoder of texts or of vectors.
         head: pooled vectors `(B, H)` → logits `(B, C)`, such as `MlpHead`.
-        pool: of texts: `mean` or `max` over their tokens, the `first` or the `last` token's state.
+        pool: of texts: `mean` or `max` over their tokens, the `first` or the `last` token's state,
+            or what the transformer's own `pooler` makes of the first.
         use_mask: False attends to and averages over the padding too, as the official code of
             MixText does.
         branches: "shared" or "independent", see `MixableEncoder.forward`.
         dropout: on the pooled vector, before the head and after a mix, in [0, 1).
 
     Raises:
-        InputError: unknown pool or branches.
+        InputError: unknown pool or branches, or no pooler where it is asked for.
 
     Example:
         ```python
@@ -51,8 +53,13 @@ class Classifier(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if pool not in POOLS:
-            raise InputError(f"pool is {pool!r}: it must be one of {', '.join(POOLS)}.")
+        if pool not in (*POOLS, POOLER):
+            known = ", ".join((*POOLS, POOLER))
+            raise InputError(f"pool is {pool!r}: it must be one of {known}.")
+        if pool == POOLER:
+            if not isinstance(encoder, MixableEncoder) or encoder.pooler is None:
+                raise InputError("pool is 'pooler', but the encoder has none: choose 'first'.")
+            encoder.pooler.requires_grad_(True)
         if branches not in BRANCHES:
             raise InputError(f"branches is {branches!r}: it must be one of {', '.join(BRANCHES)}.")
         self.encoder = encoder
@@ -93,4 +100,8 @@ class Classifier(nn.Module):
         mask = rows.mask if self.use_mask else None
         # Hidden states are mixed in here, between two blocks: see `_MixHooks` in encoder.py.
         states, mask = self.encoder(rows.ids, mask, mix, layer, rows.types, self.branches)
+        if self.pool == POOLER:
+            assert isinstance(self.encoder, MixableEncoder) and self.encoder.pooler is not None
+            pooled: Tensor = self.encoder.pooler(states)
+            return pooled
         return POOLS[self.pool](states, mask)  # (B, T, H) → (B, H)

@@ -52,6 +52,12 @@ class MixableEncoder(nn.Module):
         return blocks
 
     @property
+    def pooler(self) -> nn.Module | None:
+        """The model's own pooler, `(B, T, H)` → `(B, H)`; None where it has none."""
+        pooler = getattr(self.model, "pooler", None)
+        return pooler if isinstance(pooler, nn.Module) else None
+
+    @property
     def config(self) -> Any:
         """The wrapped model's configuration."""
         return self.model.config

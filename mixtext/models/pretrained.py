@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from mixtext.errors import InputError
 from mixtext.models.encoder import MixableEncoder
@@ -38,16 +37,17 @@ def load_encoder(
             source, dtype=torch.float32, output_loading_info=True, **where, **settings
         )
     # A part that the folder lacks was filled with random numbers. Only the pooler may be: it is
-    # not used here.
+    # used where `model.pool` asks for it alone, and trained there.
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise InputError(
             f"Encoder {name_or_path!r} lacks {len(missing)} of its weights, such as {missing[0]}."
         )
+    encoder = MixableEncoder(model)
     # We pool by ourselves. A parameter that never gets a gradient stops distributed training.
-    if isinstance(pooler := getattr(model, "pooler", None), nn.Module):
-        pooler.requires_grad_(False)
-    return MixableEncoder(model), tokenizer
+    if encoder.pooler is not None:
+        encoder.pooler.requires_grad_(False)
+    return encoder, tokenizer
 
 
 def load_tokenizer(name_or_path: str, revision: str | None = None) -> Any:

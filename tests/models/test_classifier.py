@@ -11,10 +11,10 @@ from transformers import BertConfig, BertModel
 
 from mixtext.data.batches import Padded
 from mixtext.errors import InputError
-from mixtext.mixing.interpolate import Mix
+from mixtext.mixing.interpolate import Mix, interpolate
 from mixtext.models.classifier import Classifier
 from mixtext.models.encoder import MixableEncoder
-from mixtext.models.heads import MlpHead, first_pool, mean_pool
+from mixtext.models.heads import MlpHead, first_pool, last_pool, max_pool, mean_pool
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mixtext"
 SPEC = json.loads((GOLDEN / "golden.json").read_text(encoding="utf-8"))["enc3_f32"]
@@ -146,6 +146,38 @@ def test_first_token_pool_and_copy():
     close(model(Padded(ids, mask), mix, 2), model.head(states[:, 0]))
     assert torch.equal(
         copy.deepcopy(model)(Padded(ids, mask), mix, 2), model(Padded(ids, mask), mix, 2)
+    )
+
+
+def test_the_encoders_own_pooler():
+    golden = golden_model()
+    golden.encoder.pooler.requires_grad_(False)  # as `load_encoder` leaves it
+    model = Classifier(golden.encoder, golden.head, pool="pooler")
+    ids, mask = IO["input_ids"], IO["single_masked.attention_mask"]
+    pooled = model.encoder.model(input_ids=ids, attention_mask=mask).pooler_output
+    close(model(Padded(ids, mask)), model.head(pooled))
+    mix = golden_mix(0.3)
+    close(model(Padded(ids, mask), mix, "pooled"), model.head(interpolate(pooled, mix)))
+    model(Padded(ids, mask)).sum().backward()
+    assert all(
+        p.grad is not None and p.grad.abs().sum() > 0 for p in model.encoder.pooler.parameters()
+    )
+    bare = BertModel(BertConfig(**SPEC["config"]), add_pooling_layer=False)
+    with pytest.raises(InputError, match="has none"):
+        Classifier(MixableEncoder(bare), golden.head, pool="pooler")
+
+
+def test_max_and_last_pool_by_hand():
+    states = torch.tensor([[[1.0, -5.0], [3.0, -7.0], [8.0, 9.0]]]).repeat(3, 1, 1)
+    mask = torch.tensor([[1, 1, 0], [1, 1, 1], [1, 0, 0]])
+    assert torch.equal(max_pool(states, mask), torch.tensor([[3.0, -5.0], [8.0, 9.0], [1.0, -5.0]]))
+    assert torch.equal(max_pool(states), torch.tensor([[8.0, 9.0]] * 3))
+    assert torch.equal(
+        last_pool(states, mask), torch.tensor([[3.0, -7.0], [8.0, 9.0], [1.0, -5.0]])
+    )
+    assert torch.equal(last_pool(states), torch.tensor([[8.0, 9.0]] * 3))
+    assert (
+        last_pool(states, mask * 0).isfinite().all() and max_pool(states, mask * 0).isfinite().all()
     )
 
 
