@@ -39,7 +39,8 @@ class ModelSettings:
         pad_to_max: pad every batch to `max_length` instead of to its longest row.
         use_mask: False attends to and averages over the padding too.
         pool: a text's vector is the `mean` or the `max` of its token states, or the `first` or the
-            `last` one; `auto`: max for kim_cnn, last for lstm, else mean.
+            `last` one, or what BERT's own `pooler` makes of the first; `auto`: max for kim_cnn,
+            last for lstm, else mean.
         head_width: width of the head's hidden layer; 0: the head is one affine layer.
         dropout: on the pooled vector, in [0, 1). Kim's CNN: 0.5.
         branches: of a mix: `shared` runs the trunk once for both partners; `independent` runs it
@@ -59,7 +60,7 @@ class ModelSettings:
     special_tokens: bool = True
     pad_to_max: bool = False
     use_mask: bool = True
-    pool: Literal["auto", "mean", "max", "first", "last"] = "auto"
+    pool: Literal["auto", "mean", "max", "first", "last", "pooler"] = "auto"
     head_width: int = 128
     dropout: float = 0.0
     branches: Literal["shared", "independent"] = "shared"
@@ -157,6 +158,8 @@ def load_model(run: Path) -> tuple[Classifier, Any, dict[str, Any]]:
         state = "is not there" if not run.exists() else "holds no finished model"
         raise InputError(f"run folder {run} {state}: train it first (or again with --resume).")
     saved = json.loads((folder / "mixtext.json").read_text(encoding="utf-8"))
+    if saved["task"] == "tagging":
+        raise InputError(f"{run} holds a tagger: load it with mixtext.entities.load_tagger.")
     settings = saved["model"] = ModelSettings(**saved["model"])
     encoder: Encoder
     tokenizer = None

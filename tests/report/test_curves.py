@@ -1,0 +1,73 @@
+"""Learning curves: what is read, grouped by arm, tabled and drawn."""
+
+import json
+
+import pytest
+
+from mixtext.errors import InputError
+from mixtext.report.curves import by_arm, curve_table, plot_curves, read_curves
+
+
+def curve(policy, pairing, seed, scores, part="test"):
+    points = [
+        {"round": k, "labelled": 200 + 100 * k, "generated": 0, "updates": 5, "dev": {}, "test": {}}
+        | {part: {"f1": score, "loss": 1.0}}
+        for k, score in enumerate(scores)
+    ]
+    return {"name": "x", "policy": policy, "pairing": pairing, "seed": seed, "curve": points}
+
+
+CURVES = [
+    curve("token_entropy", "sub_sequence", 0, [0.7, 0.8]),
+    curve("token_entropy", "sub_sequence", 1, [0.6, 0.7]),
+    curve("random", "", 0, [0.5, 0.6]),
+    curve("token_entropy", "whole_sequence", 0, [0.55]),
+]
+
+
+def test_arms_and_their_scores():
+    assert by_arm(CURVES) == {
+        "random": {200: [0.5], 300: [0.6]},
+        "token entropy + SeqMix sub sequence": {200: [0.7, 0.6], 300: [0.8, 0.7]},
+        "seed set alone + SeqMix whole sequence": {200: [0.55]},
+    }
+
+
+def test_the_table():
+    lines = curve_table(CURVES).splitlines()
+    assert lines[0] == "| arm | seeds | 200 | 300 |"
+    assert lines[2] == "| random | 1 | 50.0 | 60.0 |"
+    assert "| 2 | 65.0 ± 7.1 | 75.0 ± 7.1 |" in lines[3]
+    assert lines[4].endswith("| 1 | 55.0 |  |")
+
+
+def test_dev_serves_where_there_is_no_test_part():
+    assert by_arm([curve("random", "", 0, [0.5, 0.6], "dev")]) == {
+        "random": {200: [0.5], 300: [0.6]}
+    }
+    with pytest.raises(InputError, match="has no scores"):
+        by_arm([curve("random", "", 0, [0.5], "other")])
+
+
+def test_a_picture(tmp_path):
+    for name in ("curves.png", "curves.svg"):
+        plot_curves(CURVES, tmp_path / name)
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "curves.svg").read_text()
+    with pytest.raises(InputError, match="names no picture format"):
+        plot_curves(CURVES, tmp_path / "curves.xyz")
+
+
+def test_reading(tmp_path):
+    with pytest.raises(InputError, match=r"no curve\.json"):
+        read_curves([tmp_path])
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "curve.json").write_text(json.dumps(CURVES[0], indent=2))
+    lines = tmp_path / "all.jsonl"
+    lines.write_text("".join(json.dumps(x) + "\n" for x in CURVES))
+    assert read_curves([tmp_path / "a"]) == CURVES[:1]
+    assert read_curves([lines]) == CURVES
+    for text in ("no json", "[]", '{"a": 1}'):
+        lines.write_text(text)
+        with pytest.raises(InputError, match="does not hold curves"):
+            read_curves([lines])
