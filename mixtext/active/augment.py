@@ -15,7 +15,7 @@ import numpy as np
 
 from mixtext.active.perplexity import CausalModel, PerplexityRange, fit_range
 from mixtext.data.conll import TaggedCorpus
-from mixtext.data.tagging import SoftSentences
+from mixtext.data.tagging import SoftSentences, encode_words
 from mixtext.data.tags import OUTSIDE
 from mixtext.data.vocabulary import read_vectors
 from mixtext.errors import InputError
@@ -89,9 +89,9 @@ def encoder_table(
     size = min(len(tokenizer), len(embeddings))
     pieces = [str(piece) for piece in tokenizer.convert_ids_to_tokens(range(size))]
     names = [piece.lstrip("Ġ▁") or piece for piece in pieces]
-    cased = _first_ids(tokenizer, [["Paris"], ["paris"]])
+    upper, lower = _ids(tokenizer, ["Paris", "paris"])
     words = sorted({*text})
-    ids = _first_ids(tokenizer, [[word] for word in words])
+    ids = _ids(tokenizer, words)
     extra: list[tuple[str, np.ndarray]] = []
     row: dict[str, int] = {}
     for word, its in zip(words, ids, strict=True):
@@ -100,11 +100,11 @@ def encoder_table(
         else:  # a word of several pieces, or of none
             row[word] = size + len(extra)
             extra.append((word, embeddings[its].mean(axis=0) if its else 0 * embeddings[0]))
-    whole = _first_ids(tokenizer, [[name] for name in names])
+    whole = _ids(tokenizer, names)
     allowed = allowed_tokens(pieces, specials=[*tokenizer.all_special_tokens])
     # A token is a word if it comes back as itself. This holds for tokenizers of any kind.
     allowed &= np.array([its == [token] for token, its in enumerate(whole)])
-    is_cased = cased[0] != cased[1]
+    is_cased = upper != lower
     if emit == "text":
         present = {word if is_cased else word.lower() for word in words}
         allowed &= np.array([name in present for name in names])
@@ -139,8 +139,9 @@ def vector_table(source: str, text: Iterable[str], emit: str = "text") -> WordTa
     )
 
 
-def _first_ids(tokenizer: Any, sentences: list[list[str]]) -> list[list[int]]:
-    encoded = tokenizer(sentences, is_split_into_words=True, add_special_tokens=False)
+def _ids(tokenizer: Any, words: Sequence[str]) -> list[list[int]]:
+    """The token ids of each word."""
+    encoded = encode_words(tokenizer, [[word] for word in words], special_tokens=False)
     return [list(ids) for ids in encoded["input_ids"]]
 
 

@@ -189,13 +189,13 @@ def _pieces(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> Any:
     unknown = str(tokenizer.unk_token or tokenizer.eos_token)
     for start in range(0, len(sentences), 1000):
         part = [list(tokens) for tokens in sentences[start : start + 1000]]
-        encoded = _encode(tokenizer, part)
+        encoded = encode_words(tokenizer, part, True)
         for i, tokens in enumerate(part):
             known = {word for word in encoded.word_ids(i) if word is not None}
             one, at = encoded, i
             if len(known) < len(tokens):
                 filled = [w if n in known else unknown for n, w in enumerate(tokens)]
-                one, at = _encode(tokenizer, [filled]), 0
+                one, at = encode_words(tokenizer, [filled], True), 0
             types = one["token_type_ids"][at] if "token_type_ids" in one else None
             yield (
                 np.array(one["input_ids"][at]),
@@ -204,10 +204,24 @@ def _pieces(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> Any:
             )
 
 
-def _encode(tokenizer: Any, sentences: list[list[str]]) -> Any:
-    return tokenizer(
-        sentences, is_split_into_words=True, truncation=False, return_attention_mask=False
-    )
+def encode_words(tokenizer: Any, sentences: list[list[str]], special_tokens: bool) -> Any:
+    """The tokenizer's encoding of sentences that are lists of words, uncut.
+
+    A byte-level tokenizer takes a word without a blank before it for the rest of a word, so that
+    it gets one here, unless the tokenizer sees to that itself.
+    """
+    options: dict[str, Any] = {
+        "add_special_tokens": special_tokens,
+        "truncation": False,
+        "return_attention_mask": False,
+    }
+    plain = {"add_special_tokens": False}
+    text = tokenizer("a b", **plain)["input_ids"]
+    words = tokenizer([["a", "b"]], is_split_into_words=True, **plain)["input_ids"][0]
+    blank = tokenizer([["a", " b"]], is_split_into_words=True, **plain)["input_ids"][0]
+    if text != words and text == blank:
+        sentences = [[f" {word}" for word in words] for words in sentences]
+    return tokenizer(sentences, is_split_into_words=True, **options)
 
 
 @dataclass(frozen=True, eq=False)

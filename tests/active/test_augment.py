@@ -71,11 +71,12 @@ def test_what_may_be_emitted(known):
     }  # fmt: skip
 
 
-def test_a_cased_byte_level_tokenizer():
+@pytest.mark.parametrize("prefix", [True, False])
+def test_a_cased_byte_level_tokenizer(prefix):
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {x: n for n, x in enumerate([*letters, "Ġa", "ab", "Ġab", "ĠA"])}
     raw = Tokenizer(models.BPE(vocabulary, [("Ġ", "a"), ("Ġa", "b"), ("Ġ", "A"), ("a", "b")]))
-    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="!")
     embeddings = np.random.default_rng(0).normal(size=(len(vocabulary), 3))
     table = encoder_table(embeddings, tokenizer, ["ab", "b"], "vocabulary")

@@ -83,14 +83,17 @@ def test_every_word_of_long_sentences_has_one_speaker(tokenizer, sentences, leng
             assert word < 0 or tokens.word_offsets[number] <= word < tokens.word_offsets[number + 1]
 
 
-def test_byte_level_tokenizers(tmp_path):
+@pytest.mark.parametrize("prefix", [True, False])
+def test_byte_level_tokenizers(prefix):
+    """RoBERTa's does not put a blank before a word by itself; `Ġ` marks where one begins."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    raw = Tokenizer(models.BPE({x: n for n, x in enumerate([*letters, "ab"])}, [("a", "b")]))
-    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    vocabulary = {x: n for n, x in enumerate([*letters, "Ġa", "Ġab"])}
+    raw = Tokenizer(models.BPE(vocabulary, [("Ġ", "a"), ("Ġa", "b")]))
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="!")
-    tokens = tokenise_sentences(tokenizer, [["ab", "b"]], 5)
-    assert texts_of(tokenizer, tokens, 0) == ["Ġ", "ab", "Ġ", "b"]
-    assert tokens.spoken(0).tolist() == [0, -1, 1, -1]
+    tokens = tokenise_sentences(tokenizer, [["ab", "ba"]], 5)
+    assert texts_of(tokenizer, tokens, 0) == ["Ġab", "Ġ", "b", "a"]
+    assert tokens.spoken(0).tolist() == [0, 1, -1, -1]
 
 
 def test_a_slow_tokenizer_and_too_little_room_are_refused(tokenizer):
