@@ -41,10 +41,13 @@ digits)
     seed="data.split_seed+training.seed=${SEEDS:-0,1,2,3,4,5,6,7,8,9}"
     noise="data.corrupt=0.0,0.2,0.5,0.8"
     sweep digits digits --vary method=supervised "$noise" "$seed"
-    sweep digits-mixup digits method=mixup --vary mixup.alpha=1,8 "$noise" "$seed"
-    sweep digits-manifold digits method=manifold_mixup --vary "$noise" "$seed"
-    sweep digits-layers digits method=manifold_mixup --vary \
+    sweep digits-mixup digits --vary method=mixup mixup.alpha=1,8 "$noise" "$seed"
+    sweep digits-manifold digits --vary method=manifold_mixup "$noise" "$seed"
+    sweep digits-layers digits --vary method=manifold_mixup \
         'manifold_mixup.layers=[[0], [1], [2]]' "data.split_seed+training.seed=${SEEDS:-0,1,2}"
+    sweep digits-cnn digits model.encoder=small_cnn training.epochs=60 \
+        --vary method=supervised,mixup,manifold_mixup data.corrupt=0.0,0.5 \
+        "data.split_seed+training.seed=${SEEDS:-0,1,2}"
     ;;
 words)
     need_root words
