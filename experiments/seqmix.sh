@@ -1,26 +1,36 @@
-#!/bin/sh
-# The SeqMix measurement: learning curves on CoNLL-2003, three seeds, the committee with one.
+#!/usr/bin/env bash
+# Repeats the SeqMix measurement: learning curves on CoNLL-2003, three seeds, the committee with one.
 #
-#     sh experiments/seqmix.sh FOLDER_OF_CONLL2003 [FOLDER_FOR_RUNS]
+#   experiments/seqmix.sh FOLDER     FOLDER holds CoNLL-2003's train.txt and test.txt
+#   DRY=1 experiments/seqmix.sh …    only prints the commands
 #
-# FOLDER_OF_CONLL2003 holds train.txt and test.txt. Run again, it goes on where it stopped. At the
-# end the curves are in experiments/results/seqmix.jsonl and seqmix.png.
-set -eu
-cd "$(dirname "$0")/.."
-data=$1
-runs=${2:-runs/seqmix}
+# Killed? Call it again: finished runs are kept, the unfinished one goes on. At the end the curves
+# are in experiments/results/seqmix.jsonl and seqmix.png.
+set -euo pipefail
 
-learn() { # name seed overrides…
-    name=$1 seed=$2
-    shift 2
-    python -m mixtext.cli active run experiments/conll.toml "name=$name" \
-        "data.corpus=$data/train.txt" "data.test=$data/test.txt" \
-        "data.split_seed=$seed" "training.seed=$seed" "$@" \
-        --run "$runs/$name-$seed" --resume
-    rm -rf "$runs/$name-$seed/model"
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+data=$(cd -- "${1:?name the folder that holds train.txt and test.txt}" && pwd -P)
+runs=$root/runs/seqmix
+results=$root/experiments/results
+
+go() {
+    if [[ ${DRY:-} == 1 ]]; then
+        printf '%q ' "$@"
+        printf '\n'
+    else
+        "$@"
+    fi
 }
 
-for seed in 0 1 2; do
+learn() { # learn NAME SEED [OVERRIDE ...]
+    local name=$1 seed=$2
+    shift 2
+    go "$root/run.sh" active run "$root/experiments/conll.toml" "name=$name" \
+        "data.corpus=$data/train.txt" "data.test=$data/test.txt" \
+        "data.split_seed=$seed" "training.seed=$seed" "$@" --run "$runs/$name-$seed" --resume
+}
+
+for seed in ${SEEDS:-0 1 2}; do
     learn entropy-seqmix "$seed"
     learn entropy "$seed" method=supervised
     learn random "$seed" method=supervised active.policy=random
@@ -30,7 +40,11 @@ for seed in 0 1 2; do
 done
 learn committee 0 method=supervised active.policy=committee
 
-for curve in "$runs"/*/curve.json; do
-    python -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1]))))' "$curve"
-done > experiments/results/seqmix.jsonl
-python -m mixtext.cli active plot experiments/results/seqmix.jsonl --out experiments/results/seqmix.png
+# One line a run, as in every file of results.
+if [[ ${DRY:-} != 1 ]]; then
+    for curve in "$runs"/*/curve.json; do
+        tr -d '\n' < "$curve"
+        echo
+    done > "$results/seqmix.jsonl"
+fi
+go "$root/run.sh" active plot "$results/seqmix.jsonl" --out "$results/seqmix.png"

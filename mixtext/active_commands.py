@@ -35,7 +35,10 @@ def run(
 
     loaded = load_tagging_recipe(recipe, overrides)
     folder = run or Path("runs") / loaded.name
-    return _report(folder, begin_active(loaded, folder, resume).go_on())
+    active = begin_active(loaded, folder, resume)
+    for note in active.data.notes:
+        print(f"note  {note}", file=sys.stderr)
+    return _report(folder, active.go_on())
 
 
 def query(run: Annotated[Path, POSITIONAL], out: Path | None = None) -> int:

@@ -136,6 +136,16 @@ def test_bad_files_name_the_line(recipe, say, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_repaired_tags_are_told(recipe, say, tmp_path, tagged_files):
+    text = (tagged_files / "train.conll").read_text().replace("B-PER", "I-PER", 1)
+    (tmp_path / "train.conll").write_text(text)
+    file = recipe(f"data.corpus={tmp_path / 'train.conll'}", "active.rounds=0")
+    code, _, err = say("active", "run", file, "--run", tmp_path / "run")
+    assert code == 0 and "1 tags of" in err and "repaired" in err
+    code, _, err = say("active", "run", file, "data.on_fault=refuse", "--run", tmp_path / "other")
+    assert code == 2 and "I-PER begins an entity" in err
+
+
 @pytest.mark.parametrize("command", ACTIVE_COMMANDS)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -1,6 +1,7 @@
 """Plain training of taggers: the recipe, the run folder, what resuming and data changes do."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ def test_a_recipe_survives_being_written_and_read(learner, tmp_path):
 
 
 def test_the_shipped_recipe_is_the_papers_budget():
-    recipe = load_tagging_recipe("experiments/conll.toml")
+    recipe = load_tagging_recipe(Path(__file__).parents[1] / "experiments" / "conll.toml")
     assert (recipe.data.labelled, recipe.active.rounds, recipe.active.per_round) == (200, 5, 100)
     assert (recipe.seqmix.window, recipe.seqmix.threshold, recipe.seqmix.alpha) == (5, 0.6, 8)
 

@@ -11,8 +11,10 @@ from nltk.lm.preprocessing import padded_everygram_pipeline
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from mixtext.active.augment import Maker
 from mixtext.active.perplexity import CausalModel, NgramModel, PerplexityRange, fit_range
 from mixtext.errors import InputError
+from mixtext.methods.seqmix import SeqMix
 
 WORDS = ["<s>", "the", "cat", "sat", "on", "a", "mat", "and", "slept", "<unk>"]
 
@@ -67,6 +69,14 @@ def test_a_causal_model_without_a_beginning_token(gpt):
 
 def test_text_beyond_the_longest_input(gpt):
     assert math.isfinite(CausalModel.load(str(gpt)).perplexity(["the", "cat"] * 50))
+
+
+def test_a_causal_model_judges_where_the_settings_name_one(gpt):
+    settings = SeqMix(language_model=str(gpt), perplexity=(0.0, 9.9))
+    judge = Maker(settings, "none", [["the"]], 0).judge
+    scores = [judge.scorer.perplexity([word, "sat"]) for word in WORDS[1:9]]
+    assert [judge.accepts([word, "sat"]) for word in WORDS[1:9]] == [x < 9.9 for x in scores]
+    assert isinstance(judge.scorer, CausalModel) and (judge.low, judge.high) == (0.0, 9.9)
 
 
 def test_no_such_causal_model(tmp_path):
