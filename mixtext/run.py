@@ -34,7 +34,7 @@ from mixtext.metrics import scores_of
 from mixtext.models.build import build_model
 from mixtext.models.classifier import Classifier
 from mixtext.models.encoder import MixableEncoder
-from mixtext.recipe import Recipe, changed, dump_recipe, flat
+from mixtext.recipe import Recipe, changed, dump_recipe, flat, load_recipe
 from mixtext.training.checkpoints import Checkpoints, write_json, write_text
 from mixtext.training.loop import Trainer
 from mixtext.training.scoring import predict_rows
@@ -337,7 +337,8 @@ def check_folder(folder: Path, recipe: Recipe, resume: bool) -> dict[str, Any] |
         if folder.exists() and (not folder.is_dir() or {*folder.iterdir()} - half_written):
             raise InputError(f"{folder} exists and is not a run folder: name another with --run.")
         return None
-    if saved.read_text(encoding="utf-8") != dump_recipe(recipe):
+    # Loaded, not word for word: a run of an earlier version lacks fields that came since.
+    if load_recipe(saved) != recipe:
         raise InputError(
             f"run folder {folder} already holds another recipe ({saved}): "
             "name another folder with --run."
