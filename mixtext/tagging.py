@@ -178,7 +178,9 @@ def open_run(folder: Path, recipe: TaggingRecipe, data: TagData, resume: bool) -
                     "them back, or start anew in another folder with --run."
                 )
         return
-    if folder.exists() and any(folder.iterdir()):
+    # A run that was killed as it began leaves at most these.
+    begun = {about, saved.with_name("recipe.toml.tmp"), about.with_name("environment.json.tmp")}
+    if folder.exists() and (not folder.is_dir() or {*folder.iterdir()} - begun):
         raise InputError(f"{folder} exists and is not a run folder: name another with --run.")
     folder.mkdir(parents=True, exist_ok=True)
     environment = {
@@ -222,11 +224,12 @@ def begin_active(
 ) -> ActiveLearning:
     """Opens a new run of active learning, or with `resume` one that the folder holds."""
     data = load_tag_data(recipe.data)
-    open_run(folder, recipe, data, resume)
     mixing, active = recipe.mixing, recipe.active
-    return ActiveLearning(
-        folder, active, recipe.model, recipe.training, data, mixing, quiet, recipe
-    )
+    run = ActiveLearning(folder, active, recipe.model, recipe.training, data, mixing, quiet, recipe)
+    if not (folder / "recipe.toml").is_file():
+        run.check()
+    open_run(folder, recipe, data, resume)
+    return run
 
 
 def open_active(folder: Path, quiet: bool = False) -> ActiveLearning:

@@ -226,6 +226,11 @@ class Maker:
     text: list[list[str]]
     seed: int
 
+    def check(self) -> None:
+        """Makes embeddings and language model ready, which refuses those that are not there."""
+        if self.settings.rate:
+            _ = self.table, self.judge
+
     def make(self, new: TaggedCorpus, generator: np.random.Generator) -> list[Generated]:
         """What SeqMix makes of labelled sentences."""
         if self.settings.rate == 0:

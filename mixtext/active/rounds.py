@@ -35,9 +35,9 @@ from mixtext.data.tag_data import TagData
 from mixtext.data.tagging import SoftSentences, hard_sentences, tokenise_sentences
 from mixtext.errors import InputError
 from mixtext.methods.seqmix import SeqMix
-from mixtext.models.tagger import Tagger, TaggerSettings
+from mixtext.models.tagger import Tagger, TaggerSettings, build_tagger
 from mixtext.training.checkpoints import write_json, write_text
-from mixtext.training.settings import TrainingSettings, plan_steps
+from mixtext.training.settings import TrainingSettings, choose_device, plan_steps
 from mixtext.training.tagging import save_tagger, tag_probabilities, tag_trainer
 
 STATE = "active.json"
@@ -151,8 +151,13 @@ class ActiveRun:
             )
         return state
 
-    def begin(self) -> State:
-        """The first state: the seed set is labelled and augmented, everything else in the pool."""
+    def check(self) -> None:
+        """Refuses what could not be run, before anything is written.
+
+        Raises:
+            InputError: the pool is too small or lacks labels; no such encoder, word vectors or
+                language model.
+        """
         settings, pool = self.settings, self.data.pool
         needed = settings.rounds * settings.per_round
         if len(pool) < needed:
@@ -166,7 +171,15 @@ class ActiveRun:
                 f"active.annotator is 'gold', but sentence '{unknown}' of the pool has no labels: "
                 "set it to 'person', or leave such sentences out."
             )
-        state = State(0, "train", list(pool.ids))
+        choose_device(self.training.device)
+        model = self.model
+        _, tokenizer = build_tagger(model, len(self.data.seed.tag_names), self.training.seed)
+        tokenise_sentences(tokenizer, [["a"]], model.max_length, model.overlap)
+        self.maker.check()
+
+    def begin(self) -> State:
+        """The first state: the seed set is labelled and augmented, everything else in the pool."""
+        state = State(0, "train", list(self.data.pool.ids))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.augment(state, np.random.default_rng(self.training.seed))
         self.save(state)

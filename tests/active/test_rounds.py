@@ -260,10 +260,26 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(learner, tmp_p
         (["data.pool_size=60"], "only 50 sentences are left"),
         (["training.select=accuracy"], "selected by F1"),
         (["seqmix.threshold=2.0"], "seqmix.threshold is 2.0"),
+        (["seqmix.vectors=none.txt"], "none.txt"),
+        (["seqmix.language_model=./none"], "Cannot load the causal model './none'"),
+        (["model.encoder=./none"], "Encoder './none' is not there"),
+        (["model.max_length=65"], "takes at most 64 tokens"),
+        (["training.device=cuda:99"], "not available here"),
     ):
         with pytest.raises(InputError, match=part):
-            begin_active(learner(*overrides), tmp_path / "run", quiet=True).go_on()
-        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+            begin_active(learner(*overrides), tmp_path / "run", quiet=True)
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_something_else_is_left_alone(learner, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="is not a run folder"):
+        begin_active(learner(), tmp_path / "run", quiet=True)
+    assert [x.name for x in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+    (tmp_path / "run" / "thesis.txt").rename(tmp_path / "run" / "environment.json")
+    begin_active(learner(), tmp_path / "run", quiet=True)  # what a kill leaves behind
+    assert (tmp_path / "run" / "recipe.toml").is_file()
 
 
 def test_a_pool_without_labels_needs_a_person(learner, tmp_path, tagged_files):
@@ -273,7 +289,7 @@ def test_a_pool_without_labels_needs_a_person(learner, tmp_path, tagged_files):
     pool.write_text(words + "\n\nheron\nplum\n\nheron\nplum\n")
     recipe = learner(f"data.pool={pool}", "data.pool_size=0")
     with pytest.raises(InputError, match=r"active\.annotator is 'gold'"):
-        begin_active(recipe, tmp_path / "gold", quiet=True).go_on()
+        begin_active(recipe, tmp_path / "gold", quiet=True)
     recipe = learner(f"data.pool={pool}", "data.pool_size=0", "active.annotator=person")
     run = begin_active(recipe, tmp_path / "run", quiet=True)
     assert len(run.data.pool) == 60 - 10 + 1  # the seed's sentences and the repeated one are out
