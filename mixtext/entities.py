@@ -104,7 +104,7 @@ class TagPredictor:
 def is_tagger(run: str | Path) -> bool:
     """Whether a run folder, or a model folder, holds a tagger."""
     path = model_folder(run) / ABOUT
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8"))["task"] == "tagging"
+    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("task") == "tagging"
 
 
 def model_folder(run: str | Path) -> Path:
