@@ -193,11 +193,7 @@ def check_fit(settings: ModelSettings, train: Corpus) -> None:
 
 def check_length(settings: ModelSettings, encoder: MixableEncoder) -> None:
     """Refuses texts longer than the encoder can take."""
-    longest = getattr(encoder.config, "max_position_embeddings", None) or 0
-    for name, part in encoder.model.named_modules():
-        padding = getattr(part, "padding_idx", None)
-        if longest and name.endswith("position_embeddings") and padding is not None:
-            longest -= padding + 1  # RoBERTa's and MPNet's positions begin behind the padding's
+    longest = encoder.max_tokens
     if longest and settings.max_length > longest:
         raise InputError(
             f"model.max_length is {settings.max_length}, but encoder {settings.encoder!r} "

@@ -52,6 +52,16 @@ class MixableEncoder(nn.Module):
         return blocks
 
     @property
+    def max_tokens(self) -> int | None:
+        """Tokens that a text may have, T at most; None where there is no bound."""
+        longest: int | None = getattr(self.config, "max_position_embeddings", None)
+        for name, part in self.model.named_modules():
+            padding = getattr(part, "padding_idx", None)
+            if longest and name.endswith("position_embeddings") and padding is not None:
+                longest -= padding + 1  # RoBERTa's and MPNet's positions begin behind the padding's
+        return longest or None
+
+    @property
     def pooler(self) -> nn.Module | None:
         """The model's own pooler, `(B, T, H)` → `(B, H)`; None where it has none."""
         pooler = getattr(self.model, "pooler", None)

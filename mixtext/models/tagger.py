@@ -97,7 +97,7 @@ def build_tagger(settings: TaggerSettings, tags: int, seed: int) -> tuple[Tagger
         InputError: no such encoder, or `max_length` beyond what it can take.
     """
     encoder, tokenizer = load_encoder(settings.encoder)
-    longest = getattr(encoder.config, "max_position_embeddings", None)
+    longest = encoder.max_tokens
     if longest and settings.max_length > longest:
         raise InputError(
             f"model.max_length is {settings.max_length}, but encoder {settings.encoder!r} takes at "
