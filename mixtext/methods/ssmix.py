@@ -10,6 +10,7 @@ The gradient is taken from the clean loss, which is needed anyway, so saliency c
 pass; the official code runs the model twice more for it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -42,6 +43,9 @@ class SSMix(Method):
         share: length of a span as a share of the recipient's text, in (0, 1]. Paper: 0.1.
         saliency: False draws spans at random (ablation).
         span: False exchanges single tokens wherever they stand (ablation).
+        official_spans: the rule of the official code to the letter: a span may be longer than the
+            donor and then brings its special tokens along, and a text of one token is replaced
+            whole, its label with it.
     """
 
     name: ClassVar[str] = "ssmix"
@@ -52,10 +56,15 @@ class SSMix(Method):
     share: float = 0.1
     saliency: bool = True
     span: bool = True
+    official_spans: bool = False
 
     def check(self, encoder_layers: int, views: int | None) -> None:
-        """Refuses a share outside (0, 1]."""
+        """Refuses a share outside (0, 1], and a rule for spans where there are none."""
         check_share(self.name, self.share)
+        if self.official_spans and not self.span:
+            raise InputError(
+                "ssmix.official_spans is true, but ssmix.span is false: set one of them otherwise."
+            )
 
     def loss(
         self,
@@ -74,8 +83,9 @@ class SSMix(Method):
             (gradient,) = torch.autograd.grad(clean.loss, embeddings[0], retain_graph=True)
             scores = saliency(gradient)  # (B, T)
         partner = opposite_rows(len(labels)).to(labels.device)
-        exchange = mix_spans if self.span else mix_positions
-        ids, weight = exchange(rows.ids, inner_of(rows), partner, scores, self.share)
+        exchange: Callable[..., tuple[Tensor, Tensor]] = mix_spans if self.span else mix_positions
+        rule = {"cap_at_donor": False, "min_tokens": 1} if self.official_spans else {}
+        ids, weight = exchange(rows.ids, inner_of(rows), partner, scores, self.share, **rule)
 
         logits = model(replace(rows, ids=ids))  # (B, C)
         targets = soft_targets(labels, logits.shape[1])

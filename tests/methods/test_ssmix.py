@@ -185,6 +185,18 @@ def test_saliency_is_harvested_from_the_clean_loss(bert, both_halves, official, 
     assert_close(outcome.loss, (plain + F.cross_entropy(found, targets)) / 2, atol=1e-5, rtol=0)
 
 
+def test_the_official_rule_to_the_letter(bert, both_halves, official):
+    outcome, (_, mixed) = rows_seen(bert, SSMix(official_spans=True), both_halves)
+    ids = torch.cat([official["mix1_input_ids"], official["mix2_input_ids"]])
+    ratio = torch.cat([official["ratio1"], official["ratio2"]])
+    assert torch.equal(mixed.ids, ids)  # defects and all
+    assert_close(torch.tensor(outcome.draws["lam"]), ratio)
+    assert outcome.loss.item() == pytest.approx(official["loss_list"].mean().item(), abs=1e-5)
+    assert not torch.equal(rows_seen(bert, SSMix(), both_halves)[1][1].ids, ids)
+    with pytest.raises(InputError, match="official_spans"):
+        SSMix(official_spans=True, span=False).check(3, None)
+
+
 # ---- SSMix: what holds for every batch
 
 
