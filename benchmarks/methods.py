@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from mixtext.data.catalogue import load
+from mixtext.data.read.catalogue import load
 from mixtext.inference import rows_of
 from mixtext.methods import METHODS
 from mixtext.methods.base import Method, Progress

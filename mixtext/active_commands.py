@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:  # importing the rounds takes seconds, which `mixtext --help` should not cost
-    from mixtext.active.rounds import State
+    from mixtext.tagging.rounds import State
 
 POSITIONAL = tyro.conf.Positional
 
@@ -31,7 +31,8 @@ def run(
         run: the run folder; if not given, runs/NAME with the recipe's name.
         resume: go on where a killed run stopped; a finished run only prints its curve.
     """
-    from mixtext.tagging import begin_active, load_tagging_recipe
+    from mixtext.tagging.recipe import load_tagging_recipe
+    from mixtext.tagging.run import begin_active
 
     loaded = load_tagging_recipe(recipe, overrides)
     folder = run or Path("runs") / loaded.name
@@ -51,8 +52,8 @@ def query(run: Annotated[Path, POSITIONAL], out: Path | None = None) -> int:
         run: the run folder.
         out: the file; if not given, RUN/query.conll.
     """
-    from mixtext.data.conll import write_conll
-    from mixtext.tagging import open_active
+    from mixtext.tagging.conll import write_conll
+    from mixtext.tagging.run import open_active
 
     active = open_active(run)
     state = active.saved()
@@ -75,7 +76,7 @@ def label(run: Annotated[Path, POSITIONAL], file: Annotated[Path, POSITIONAL]) -
         run: the run folder.
         file: the labelled CoNLL file.
     """
-    from mixtext.tagging import open_active
+    from mixtext.tagging.run import open_active
 
     active = open_active(run)
     active.take(active.saved(), file)
@@ -89,8 +90,8 @@ def show(run: Annotated[Path, POSITIONAL], most: int = 20) -> int:
         run: the run folder.
         most: sentences of each round.
     """
-    from mixtext.active.augment import show as line_of
-    from mixtext.tagging import open_active
+    from mixtext.tagging.generation import show as line_of
+    from mixtext.tagging.run import open_active
 
     active = open_active(run)
     for round_ in range(active.saved().round + 1):

@@ -54,7 +54,8 @@ def train(
     from mixtext.recipe import load_recipe
     from mixtext.run import Run
     from mixtext.run import train as train_run
-    from mixtext.tagging import TaggerRun, is_tagging, load_tagging_recipe, train_tagger
+    from mixtext.tagging.recipe import is_tagging, load_tagging_recipe
+    from mixtext.tagging.run import TaggerRun, train_tagger
     from mixtext.toml_tables import read_toml
 
     prepare: Callable[[], Run | TaggerRun]
@@ -136,15 +137,15 @@ def evaluate(
         part: of a catalogue data set: train, dev or test.
         columns: What the file holds:
     """
-    from mixtext.entities import is_tagger
+    from mixtext.tagging.entities import is_tagger
 
     if is_tagger(run):
-        from mixtext.tagging import evaluate_tagger
+        from mixtext.tagging.run import evaluate_tagger
 
         token = columns.text[0] if columns.text else ""
         print(json.dumps(evaluate_tagger(run, data, token, columns.label)))
         return 0
-    from mixtext.data.catalogue import CATALOGUE, load, read_file
+    from mixtext.data.read.catalogue import CATALOGUE, load, read_file
     from mixtext.inference import load as load_model
     from mixtext.run import evaluate as score
 
@@ -183,9 +184,9 @@ def predict(
         file: a file with one text a line, or JSON lines with "text" and, for pairs, "pair"; or for
             vectors an .npz file.
     """
-    from mixtext.data.lines import read_lines
-    from mixtext.entities import is_tagger, load_tagger
+    from mixtext.data.read.lines import read_lines
     from mixtext.inference import load
+    from mixtext.tagging.entities import is_tagger, load_tagger
 
     if text and file:
         raise InputError("texts were given and --file too: give one of them.")
@@ -366,8 +367,8 @@ def _in_order(arguments: list[str]) -> list[str]:
 
 def _rows_to_predict(run: Path, kind: str, text: tuple[str, ...], file: Path | None) -> "Corpus":
     """What was typed, or the rows of a file or standard input; `kind` as `kind_of_rows` says it."""
-    from mixtext.data.catalogue import read_file
-    from mixtext.data.lines import read_lines
+    from mixtext.data.read.catalogue import read_file
+    from mixtext.data.read.lines import read_lines
     from mixtext.inference import unlabelled
 
     if file is not None and file.suffix.lower() == ".npz":

@@ -11,11 +11,11 @@ from mixtext.data.batches import Source, Vectors, tokenise
 from mixtext.data.corpus import Corpus
 from mixtext.data.labels import MISSING
 from mixtext.errors import InputError
+from mixtext.files import save_tensors, write_json
 from mixtext.models.build import ModelSettings, load_model
 from mixtext.models.classifier import Classifier
 from mixtext.models.encoder import MixableEncoder
 from mixtext.models.pretrained import save_encoder
-from mixtext.training.checkpoints import save_tensors, write_json
 from mixtext.training.scoring import predict_rows
 from mixtext.training.settings import choose_device
 

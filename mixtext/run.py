@@ -28,6 +28,7 @@ from mixtext.data.corpus import Corpus, renumber_labels
 from mixtext.data.prepare import Data, prepare_data
 from mixtext.data.views import ViewSource, WordDropout, back_translate, stored_views
 from mixtext.errors import InputError
+from mixtext.files import write_json, write_text
 from mixtext.inference import Predictor, export, rows_of
 from mixtext.methods import METHODS
 from mixtext.metrics import scores_of
@@ -35,7 +36,7 @@ from mixtext.models.build import build_model
 from mixtext.models.classifier import Classifier
 from mixtext.models.encoder import MixableEncoder
 from mixtext.recipe import Recipe, changed, dump_recipe, flat, load_recipe
-from mixtext.training.checkpoints import Checkpoints, write_json, write_text
+from mixtext.training.checkpoints import Checkpoints
 from mixtext.training.loop import Trainer
 from mixtext.training.scoring import predict_rows
 from mixtext.training.settings import choose_device

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mixtext.data.catalogue import CATALOGUE
 from mixtext.data.corpus import Corpus
 from mixtext.data.prepare import load_corpora
+from mixtext.data.read.catalogue import CATALOGUE
 from mixtext.data.settings import DataSettings
 from mixtext.errors import InputError
 from mixtext.methods import METHODS

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from mixtext.errors import InputError
+from mixtext.files import write_text
 from mixtext.recipe import load_recipe
 from mixtext.run import train
-from mixtext.training.checkpoints import write_text
 
 
 def parse_axis(text: str) -> list[tuple[str, list[str]]]:

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from mixtext.recipe import make_recipe
-from mixtext.tagging import make_tagging_recipe
+from mixtext.tagging.recipe import make_tagging_recipe
 
 # The models here are tiny: threads cost more than they bring, and one thread repeats bit for bit.
 torch.set_num_threads(1)

@@ -8,7 +8,7 @@ import pytest
 
 from mixtext.active_commands import ACTIVE_COMMANDS
 from mixtext.cli import main
-from mixtext.tagging import dump_tagging_recipe
+from mixtext.tagging.recipe import dump_tagging_recipe
 
 
 @pytest.fixture

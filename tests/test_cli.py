@@ -15,7 +15,7 @@ from tokenizers import ByteLevelBPETokenizer
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
 from mixtext.cli import COMMANDS, main
-from mixtext.data.catalogue import CATALOGUE
+from mixtext.data.read.catalogue import CATALOGUE
 from mixtext.methods import METHODS
 from mixtext.recipe import dump_recipe, load_recipe, make_recipe
 from mixtext.run import train

@@ -1,10 +1,8 @@
 """Imports point one way: a room knows the rooms below it and none beside or above it.
 
-    errors <- data, mixing, losses, metrics, pseudo_labels <- models <- methods <- training
-           <- active, inference, entities <- recipe, tagging <- run <- report, starter, sweep
+    errors <- files, toml_tables <- data, mixing, losses, metrics, pseudo_labels <- models
+           <- methods <- training <- inference, recipe <- run, tagging <- report, starter, sweep
            <- active_commands, data_commands <- cli
-
-toml_tables stands beside data.
 
 backtranslate stands beside: it imports nothing from mixtext, and only data/views.py and cli.py
 import it. A room is a module or a sub-package directly below mixtext/.
@@ -20,21 +18,20 @@ ROOT = Path(__file__).resolve().parents[1]
 
 RANKS = {
     "errors": 0,
-    "data": 1,
-    "mixing": 1,
-    "losses": 1,
-    "metrics": 1,
-    "pseudo_labels": 1,
+    "files": 1,
     "toml_tables": 1,
-    "models": 2,
-    "methods": 3,
-    "training": 4,
-    "active": 5,
-    "inference": 5,
-    "entities": 5,
+    "data": 2,
+    "mixing": 2,
+    "losses": 2,
+    "metrics": 2,
+    "pseudo_labels": 2,
+    "models": 3,
+    "methods": 4,
+    "training": 5,
+    "inference": 6,
     "recipe": 6,
-    "tagging": 6,
     "run": 7,
+    "tagging": 7,
     "report": 8,
     "starter": 8,
     "sweep": 8,
@@ -155,7 +152,7 @@ def test_every_room_has_a_rank():
         ("mixtext.methods.tmix", "def f():\n    from mixtext.recipe import Recipe"),
         ("mixtext.methods.tmix", "if TYPE_CHECKING:\n    from mixtext.training import loop"),
         ("mixtext.methods.tmix", "importlib.import_module('mixtext.recipe')"),
-        ("mixtext.active.rounds", "from mixtext.inference import predict"),
+        ("mixtext.tagging.rounds", "from mixtext.run import train"),
         ("mixtext.report.tables", "from mixtext.cli import main"),
         ("mixtext.training.loop", "from backtranslate.store import Store"),
         ("mixtext.data.corpus", "import backtranslate"),

@@ -11,7 +11,8 @@ from seqeval.metrics import classification_report, f1_score, precision_score, re
 from seqeval.metrics.sequence_labeling import get_entities
 
 from mixtext.errors import InputError
-from mixtext.metrics import classification_scores, entity_spans, guess_scores, span_scores
+from mixtext.metrics import classification_scores, guess_scores
+from mixtext.tagging.metrics import entity_spans, span_scores
 
 
 def one_hot(predicted, classes, top=0.7):

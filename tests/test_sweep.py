@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mixtext.cli import main
-from mixtext.data.catalogue import CATALOGUE
+from mixtext.data.read.catalogue import CATALOGUE
 from mixtext.errors import InputError
 from mixtext.recipe import dump_recipe, load_recipe
 from mixtext.run import train

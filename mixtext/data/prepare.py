@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mixtext.data.catalogue import load_any, read_file
 from mixtext.data.corpus import Corpus, align_labels
+from mixtext.data.read.catalogue import load_any, read_file
 from mixtext.data.settings import DataSettings
 from mixtext.data.splits import (
     OFFICIAL_POOL,

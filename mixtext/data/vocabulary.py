@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtext.data.formats import INSTALL
+from mixtext.data.read.formats import INSTALL
 from mixtext.errors import InputError
 
 PAD, UNK = "[PAD]", "[UNK]"  # ids 0 and 1

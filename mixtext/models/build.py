@@ -159,7 +159,9 @@ def load_model(run: Path) -> tuple[Classifier, Any, dict[str, Any]]:
         raise InputError(f"run folder {run} {state}: train it first (or again with --resume).")
     saved = json.loads((folder / "mixtext.json").read_text(encoding="utf-8"))
     if saved["task"] == "tagging":
-        raise InputError(f"{run} holds a tagger: load it with mixtext.entities.load_tagger.")
+        raise InputError(
+            f"{run} holds a tagger: load it with mixtext.tagging.entities.load_tagger."
+        )
     settings = saved["model"] = ModelSettings(**saved["model"])
     encoder: Encoder
     tokenizer = None

@@ -8,12 +8,12 @@ import textwrap
 import typing
 from collections.abc import Sequence
 
-from mixtext.data.catalogue import CATALOGUE
+from mixtext.data.read.catalogue import CATALOGUE
 from mixtext.methods import METHODS
 from mixtext.methods.base import Method
-from mixtext.methods.seqmix import SeqMix
 from mixtext.recipe import Recipe
-from mixtext.tagging import TABLES as TAGGING_TABLES
+from mixtext.tagging.recipe import TABLES as TAGGING_TABLES
+from mixtext.tagging.seqmix import SeqMix
 
 # SeqMix goes with recipes of its own, for tagging.
 LISTED: tuple[type[Method], ...] = (*METHODS.values(), SeqMix)

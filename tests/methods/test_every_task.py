@@ -8,11 +8,11 @@ from transformers import AutoTokenizer, BertModel
 
 from mixtext.data.corpus import Corpus
 from mixtext.errors import InputError
+from mixtext.files import write_text
 from mixtext.inference import Prediction, Score, load
 from mixtext.methods import METHODS
 from mixtext.recipe import dump_recipe
 from mixtext.run import Run, train
-from mixtext.training.checkpoints import write_text
 
 TASKS = {
     "single": "single",

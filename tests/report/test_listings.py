@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixtext.data.catalogue import CATALOGUE
+from mixtext.data.read.catalogue import CATALOGUE
 from mixtext.methods import METHODS
-from mixtext.methods.seqmix import SeqMix
 from mixtext.recipe import TABLES, Recipe
 from mixtext.report.listings import aligned, list_datasets, list_methods, list_recipe_fields
-from mixtext.tagging import TABLES as TAGGING
+from mixtext.tagging.recipe import TABLES as TAGGING
+from mixtext.tagging.seqmix import SeqMix
 
 ALL = [*METHODS.values(), SeqMix]
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-import mixtext.training.checkpoints as checkpoints_module
+import mixtext.files as files_module
 from mixtext.cli import main
 from mixtext.data.corpus import Corpus
 from mixtext.errors import InputError
@@ -380,7 +380,7 @@ def test_index_names_complete_files_whatever_call_is_the_last(tiny, tmp_path, mo
 
         with monkeypatch.context() as patch:
             for owner, name in (
-                (checkpoints_module, "save_file"),
+                (files_module, "save_file"),
                 (os, "fsync"),
                 (os, "replace"),
                 (Path, "mkdir"),

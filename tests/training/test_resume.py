@@ -13,9 +13,9 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from mixtext.files import write_text
 from mixtext.recipe import dump_recipe
 from mixtext.run import Run, check_folder, train
-from mixtext.training.checkpoints import write_text
 
 # Evaluations and checkpoints fall on different steps, and lines of metrics on others again.
 MIXTEXT = (

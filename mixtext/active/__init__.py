@@ -1,1 +1,0 @@
-"""Active learning for tagging: query policies, fluency scorers, the rounds."""

@@ -1,0 +1,1 @@
+"""Reading: files, folders, packages and the hub in, a checked corpus out."""

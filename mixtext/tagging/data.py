@@ -1,0 +1,153 @@
+"""From settings to tagged sentences: which are labelled, which make the pool."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from mixtext.errors import InputError
+from mixtext.tagging.conll import TaggedCorpus, align_tags, check_entities, read_conll
+from mixtext.tagging.tags import OnFault, Scheme
+
+
+@dataclass(frozen=True)
+class TagDataSettings:
+    """The CoNLL files and what is labelled in them.
+
+    Attributes:
+        corpus: path of the training sentences.
+        pool: path of sentences without labels, to query; empty: those of `corpus` that are not
+            labelled, or not labelled at the start.
+        dev: path of sentences to select weights on; empty: none.
+        test: path of the test sentences; empty: none.
+        token: column of the tokens, a number from 0 or a name.
+        tag: column of the tags, a number (from the end if negative) or a name.
+        columns: names of the columns, where the files do not name them.
+        scheme: of the tags: `bio`, `iob1` or `bioes`.
+        on_fault: `repair` and count tags that the scheme does not allow where they stand, such as
+            an entity that begins with I-, or `refuse` them.
+        encoding_errors: `strict` refuses broken UTF-8, `replace` replaces it.
+        labelled: sentences that are labelled at the start, drawn by `split_seed`; 0: all that have
+            labels.
+        pool_size: sentences of the pool, drawn likewise; 0: all.
+        split_seed: of these draws.
+    """
+
+    corpus: str = ""
+    pool: str = ""
+    dev: str = ""
+    test: str = ""
+    token: str = "0"
+    tag: str = "-1"
+    columns: tuple[str, ...] = ()
+    scheme: Scheme = "bio"
+    on_fault: OnFault = "repair"
+    encoding_errors: Literal["strict", "replace"] = "strict"
+    labelled: int = 0
+    pool_size: int = 0
+    split_seed: int = 0
+
+    def check(self) -> None:
+        """Refuses values out of range."""
+        if not self.corpus:
+            raise InputError("data.corpus is empty: name a CoNLL file of training sentences.")
+        for field in ("labelled", "pool_size", "split_seed"):
+            if getattr(self, field) < 0:
+                raise InputError(f"data.{field} is {getattr(self, field)}: it must be ≥ 0.")
+
+
+@dataclass(frozen=True)
+class TagData:
+    """What a tagger learns from and is scored on; all parts have the same tag names.
+
+    Attributes:
+        seed: the sentences that are labelled at the start.
+        pool: the sentences that may be queried, with their gold labels where `corpus` has some.
+        parts: `dev` and `test`, where there are such.
+        notes: sentences about what was found.
+    """
+
+    seed: TaggedCorpus
+    pool: TaggedCorpus
+    parts: dict[str, TaggedCorpus]
+    notes: list[str]
+
+
+def load_tag_data(settings: TagDataSettings) -> TagData:
+    """Reads and splits the sentences.
+
+    A sentence that occurs twice is taken once: to label it again would be a waste, and no sentence
+    of the seed set is in the pool under another id.
+
+    Raises:
+        InputError: bad files, too few sentences, no entity at all.
+    """
+    corpus = read_tagged(settings, settings.corpus)
+    notes = _found(corpus)
+    parts = {}
+    for part in ("dev", "test"):
+        if path := getattr(settings, part):
+            parts[part] = align_tags(corpus, read_tagged(settings, path))
+            notes += _found(parts[part])
+            if not parts[part].labelled.any():
+                raise InputError(f"{path} has no labelled sentence to score on: add tags.")
+    labelled = np.flatnonzero(corpus.labelled)
+    once = _first_of_each(corpus, labelled)
+    if len(once) < len(labelled):
+        notes.append(f"{len(labelled) - len(once)} training sentences occur again: left out")
+    order = np.random.default_rng([settings.split_seed, 5]).permutation(once)
+    count = settings.labelled or len(order)
+    if count > len(order):
+        raise InputError(
+            f"data.labelled is {count}, but {settings.corpus} has {len(order)} different labelled "
+            "sentences: lower it."
+        )
+    blank = _first_of_each(corpus, np.flatnonzero(~corpus.labelled))
+    seed = corpus.select(order[:count])
+    rest = corpus.select([*order[count:], *blank])
+    check_entities(seed)
+    if settings.pool:
+        pool = read_tagged(settings, settings.pool, labels=False)
+        pool = replace(pool, tag_names=corpus.tag_names)
+        known = {tuple(words) for words in seed.sentences}
+        new = [i for i in _first_of_each(pool, np.arange(len(pool)))
+               if tuple(pool.sentences[i]) not in known]  # fmt: skip
+        rest = pool.select(np.random.default_rng([settings.split_seed, 6]).permutation(new))
+        rest = replace(rest, ids=[f"pool/{one}" for one in rest.ids])
+    pool_size = settings.pool_size or len(rest)
+    if pool_size > len(rest):
+        raise InputError(
+            f"data.pool_size is {pool_size}, but only {len(rest)} sentences are left for the pool: "
+            "lower it."
+        )
+    return TagData(seed, rest.select(range(pool_size)), parts, notes)
+
+
+def read_tagged(settings: TagDataSettings, path: str, labels: bool = True) -> TaggedCorpus:
+    """Reads a CoNLL file as the settings say; without `labels` its tags are not looked at."""
+    return read_conll(
+        path,
+        _column(settings.tag) if labels else None,
+        _column(settings.token),
+        columns=settings.columns,
+        scheme=settings.scheme,
+        on_fault=settings.on_fault,
+        encoding_errors=settings.encoding_errors,
+    )
+
+
+def _column(text: str) -> int | str:
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def _found(corpus: TaggedCorpus) -> list[str]:
+    if not corpus.repaired:
+        return []
+    return [f"{corpus.repaired} tags of {corpus.source} were at odds with their scheme: repaired"]
+
+
+def _first_of_each(corpus: TaggedCorpus, rows: np.ndarray) -> np.ndarray:
+    seen: dict[tuple[str, ...], int] = {}
+    for row in rows.tolist():
+        seen.setdefault(tuple(corpus.sentences[row]), row)
+    return np.array([*seen.values()], dtype=np.int64)

@@ -1,0 +1,94 @@
+"""SeqMix: new tagged sentences, mixed out of two, before training.
+
+Zhang, Yu and Zhang, EMNLP 2020 (arXiv 2010.02322). What is mixed stands in `mixing/sequences.py`;
+`active/augment.py` makes the sentences. Here are the settings, and the loss on the soft labels that
+come out: −Σ_c y_c log p_c, averaged over words, which for one-hot labels is plain cross-entropy.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from torch import Tensor
+
+from mixtext.errors import InputError
+from mixtext.methods.base import Method, Outcome, Progress, check_alpha
+from mixtext.tagging.mixing import Pairing
+
+
+def token_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """−Σ_c y_c log p_c, the mean over tokens that have a label.
+
+    Args:
+        logits: `(B, T, C)`.
+        targets: soft labels, `(B, T, C)`; all 0 where a token has none.
+    """
+    log_p = logits.float().log_softmax(dim=-1)
+    return -(targets * log_p).sum() / (targets.sum(dim=-1) > 0).sum().clamp(min=1)
+
+
+@dataclass(frozen=True)
+class SeqMix(Method):
+    """Sentences that are made of pairs of labelled ones and judged by a language model.
+
+    Attributes:
+        pairing: what may meet: `whole_sequence`, sentences of equal length; `sub_sequence`,
+            windows; `label_constrained`, windows with the same labels.
+        rate: at most int(rate · K) sentences are added for K handed in, ≥ 0. Paper: 0.2.
+        window: words in a window, ≥ 1. Paper: 5 (CoNLL-03, ACE05), 4 (WebPage).
+        threshold: least share of words in a window that are not O, in [0, 1]. Paper: 0.6, 0.2, 0.5.
+        alpha: λ ~ Beta(alpha, alpha), one a pair, > 0. Paper: 8.
+        vectors: embedding table to mix in: empty, the encoder's own token embeddings; else `glove`
+            or a file of word vectors.
+        emit: words that may come out: those of the table that occur in the `text` of seed and
+            pool, or its whole `vocabulary` as in the paper. Without a causal model that refuses
+            them, a whole vocabulary gives many rare signs, whose embeddings lie in the middle.
+        language_model: a causal model (folder or hub name) that judges; empty: an n-gram model
+            fitted on the text of seed and pool.
+        perplexity: open range that is kept, with a causal model. Paper: 0 to 500 by GPT-2.
+        ngram: n of the n-gram model, ≥ 2.
+        quantiles: range that is kept, with the n-gram model, as quantiles of the perplexities of
+            real sentences that it was not fitted on.
+    """
+
+    name: ClassVar[str] = "seqmix"
+    paper: ClassVar[str] = "Zhang et al., EMNLP 2020 (arXiv 2010.02322)"
+    tasks: ClassVar[tuple[str, ...]] = ("tagging",)
+    mixes: ClassVar[str] = "words and labels of two sentences' windows"
+
+    pairing: Pairing = "sub_sequence"
+    rate: float = 0.2
+    window: int = 5
+    threshold: float = 0.6
+    alpha: float = 8.0
+    vectors: str = ""
+    emit: Literal["text", "vocabulary"] = "text"
+    language_model: str = ""
+    perplexity: tuple[float, ...] = (0.0, 500.0)
+    ngram: int = 3
+    quantiles: tuple[float, ...] = (0.0, 0.95)
+
+    def check(self, encoder_layers: int = 0, views: int | None = None) -> None:
+        """Refuses values out of range; encoder and views do not matter here."""
+        check_alpha(self.name, self.alpha)
+        if self.rate < 0:
+            raise InputError(f"seqmix.rate is {self.rate}: it must be ≥ 0.")
+        if self.window < 1:
+            raise InputError(f"seqmix.window is {self.window}: it must be ≥ 1.")
+        if not 0 <= self.threshold <= 1:
+            raise InputError(f"seqmix.threshold is {self.threshold}: a share is in [0, 1].")
+        if self.ngram < 2:
+            raise InputError(f"seqmix.ngram is {self.ngram}: it must be ≥ 2.")
+        for field, most in (("perplexity", np.inf), ("quantiles", 1.0)):
+            pair = getattr(self, field)
+            if len(pair) != 2 or not 0 <= pair[0] < pair[1] <= most:
+                raise InputError(
+                    f"seqmix.{field} is {list(pair)}: it must be two numbers, the lower first"
+                    + (", in [0, 1]." if most == 1 else ", ≥ 0.")
+                )
+
+    # Batches and models of tagging have types of their own.
+    def loss(self, model: Any, batch: Any, progress: Progress, generator: Any) -> Outcome:
+        """Mean soft cross-entropy over the words of the batch; also of sentences as they came."""
+        loss = token_cross_entropy(model(batch.rows), batch.targets)
+        return Outcome(loss, {"loss/labelled": loss.detach()})

@@ -1,0 +1,110 @@
+"""The tagger: an encoder and a linear head on every token."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mixtext.data.batches import Padded
+from mixtext.errors import InputError
+from mixtext.models.encoder import MixableEncoder
+from mixtext.models.pretrained import load_encoder
+from mixtext.tagging.rows import CASES, TaggedRows
+
+
+@dataclass(frozen=True)
+class TaggerSettings:
+    """Which encoder, and what stands on it.
+
+    Attributes:
+        encoder: `minilm` (from its package, no network; it is uncased), a folder in Hugging Face
+            format, or a model's name on the Hugging Face hub. Its tokenizer must be a fast one.
+        max_length: tokens of a row, special tokens included; longer sentences are cut into
+            windows, and nothing of them is lost.
+        overlap: tokens that neighbouring windows of a long sentence share.
+        case: tell the head the letter case of each word (lower, upper, title, mixed, with a
+            digit), which an uncased encoder does not see.
+        dropout: on the token states, in [0, 1).
+        freeze_embeddings: leave the word embeddings as they are: faster without a GPU, and words
+            that the labelled sentences lack keep their place beside those that they have.
+    """
+
+    encoder: str = "minilm"
+    max_length: int = 128
+    overlap: int = 32
+    case: bool = True
+    dropout: float = 0.1
+    freeze_embeddings: bool = False
+
+    def check(self) -> None:
+        """Refuses values out of range."""
+        if self.max_length < 3:
+            raise InputError(f"model.max_length is {self.max_length}: it must be ≥ 3.")
+        if not 0 <= self.overlap <= self.max_length // 2:
+            raise InputError(
+                f"model.overlap is {self.overlap}: it must be from 0 to half of model.max_length "
+                f"({self.max_length})."
+            )
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"model.dropout is {self.dropout}: a share is in [0, 1).")
+
+
+class Tagger(nn.Module):
+    """Rows of tokens to logits of tags.
+
+    Args:
+        encoder: the encoder; nothing is mixed inside it.
+        tags: C, the number of tags.
+        dropout: on the token states.
+        case: append a one-hot vector of the word's letter case to each state.
+    """
+
+    def __init__(
+        self, encoder: MixableEncoder, tags: int, dropout: float = 0.1, case: bool = False
+    ) -> None:
+        super().__init__()
+        self.encoder, self.case = encoder, case
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(encoder.hidden_size + (len(CASES) if case else 0), tags)
+        self.memory: nn.Module | None = None
+
+    def forward(self, rows: Padded) -> Tensor:
+        """Logits `(B, T, C)`; a head that knows the letter case needs `TaggedRows`."""
+        states, _ = self.encoder(rows.ids, rows.mask, types=rows.types)  # (B, T, H)
+        states = self.dropout(states)
+        if self.case:
+            assert isinstance(rows, TaggedRows) and rows.case is not None
+            hot = F.one_hot(rows.case, len(CASES)).to(states.dtype)  # (B, T, 5)
+            states = torch.cat([states, hot], dim=-1)
+        logits: Tensor = self.head(states)
+        return logits
+
+
+def build_tagger(settings: TaggerSettings, tags: int, seed: int) -> tuple[Tagger, Any]:
+    """Loads the encoder and puts a new head on it.
+
+    Args:
+        settings: see `TaggerSettings`.
+        tags: C, the number of tags.
+        seed: seeds torch's generator: the head's weights here, dropout later.
+
+    Returns:
+        The tagger and the tokenizer.
+
+    Raises:
+        InputError: no such encoder, or `max_length` beyond what it can take.
+    """
+    encoder, tokenizer = load_encoder(settings.encoder)
+    longest = encoder.max_tokens
+    if longest and settings.max_length > longest:
+        raise InputError(
+            f"model.max_length is {settings.max_length}, but encoder {settings.encoder!r} takes at "
+            f"most {longest} tokens: lower it; long sentences are cut into windows."
+        )
+    if settings.freeze_embeddings:
+        model: Any = encoder.model
+        model.get_input_embeddings().requires_grad_(False)
+    torch.manual_seed(seed)
+    return Tagger(encoder, tags, settings.dropout, settings.case), tokenizer

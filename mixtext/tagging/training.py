@@ -1,0 +1,132 @@
+"""Taggers: trained in the one loop of `loop.py`, scored, saved."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mixtext.data.batches import in_length_order
+from mixtext.files import save_tensors, write_json
+from mixtext.models.pretrained import save_encoder
+from mixtext.tagging.conll import TaggedCorpus
+from mixtext.tagging.metrics import span_scores
+from mixtext.tagging.rows import SentenceTokens, SoftSentences, TaggedFeed, tokenise_sentences
+from mixtext.tagging.seqmix import SeqMix
+from mixtext.tagging.tagger import Tagger, TaggerSettings, build_tagger
+from mixtext.training.loop import Trainer
+from mixtext.training.settings import TrainingSettings, autocast, choose_device
+
+ABOUT = "mixtext.json"
+
+
+@torch.no_grad()
+def tag_probabilities(
+    model: Tagger, tokens: SentenceTokens, batch: int = 64, precision: str = "auto"
+) -> list[np.ndarray]:
+    """Tag probabilities of every word of every sentence, float32, `(T, C)` each; no dropout."""
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    flat = np.empty((int(tokens.word_offsets[-1]), model.head.out_features), dtype=np.float32)
+    for rows in in_length_order(tokens.tokens.lengths, batch):
+        padded = tokens.rows(rows).to(device)
+        with autocast(precision, device):
+            logits = model(padded)
+        p = torch.softmax(logits.float(), dim=-1).cpu().numpy()  # (B, T, C)
+        for place, row in enumerate(rows):
+            spoken = tokens.spoken(row)
+            at = np.flatnonzero(spoken >= 0)
+            flat[spoken[at]] = p[place, at]
+    model.train(training)
+    return np.split(flat, tokens.word_offsets[1:-1])
+
+
+def score_tags(corpus: TaggedCorpus, probabilities: list[np.ndarray]) -> dict[str, float]:
+    """Scores of the labelled sentences.
+
+    Args:
+        corpus: N sentences.
+        probabilities: of their words' tags, `(T, C)` each, as `corpus.tag_names`.
+
+    Returns:
+        As `span_scores`, and `loss`: the mean negative log probability of a word's tag, in nats.
+    """
+    names = corpus.tag_names
+    gold, predicted, losses = [], [], []
+    for row in np.flatnonzero(corpus.labelled):
+        tags, p = corpus.tags[row], probabilities[row]
+        gold.append([names[tag] for tag in tags])
+        predicted.append([names[tag] for tag in p.argmax(axis=1)])
+        losses.append(-np.log(np.maximum(p[np.arange(len(tags)), tags], 1e-12)))
+    loss = float(np.concatenate(losses).mean()) if losses else 0.0
+    return {**span_scores(gold, predicted), "loss": loss}
+
+
+def tag_trainer(
+    settings: TaggerSettings,
+    training: TrainingSettings,
+    method: SeqMix,
+    train: SoftSentences,
+    tag_names: list[str],
+    parts: dict[str, TaggedCorpus],
+) -> tuple[Trainer, Any]:
+    """A trainer of a new tagger, and the tagger's tokenizer.
+
+    Args:
+        settings: of the tagger, and how sentences become rows.
+        training: the loop's settings; a step has `training.batch` rows.
+        method: its loss.
+        train: what is learned from, generated sentences included.
+        tag_names: C names.
+        parts: `dev` and `test`, where there are such.
+    """
+    model, tokenizer = build_tagger(settings, len(tag_names), training.seed)
+    model.to(choose_device(training.device))
+
+    def rows(sentences: list[list[str]]) -> SentenceTokens:
+        return tokenise_sentences(tokenizer, sentences, settings.max_length, settings.overlap)
+
+    tokens = {part: rows(corpus.sentences) for part, corpus in parts.items()}
+
+    def score(model: Any, part: str) -> dict[str, float]:
+        if part not in parts:
+            return {}
+        p = tag_probabilities(model, tokens[part], training.eval_batch, training.precision)
+        return score_tags(parts[part], p)
+
+    # The loop's annotations name classifiers and their feeds; a tagger has the same parts.
+    trained: Any = model
+    feed: Any = TaggedFeed(rows(train.words), train, batch=training.batch, seed=training.seed)
+    trainer = Trainer(
+        trained,
+        method,
+        feed,
+        training,
+        score,
+        has_dev="dev" in parts,
+        generator=np.random.default_rng(training.seed),
+    )
+    return trainer, tokenizer
+
+
+def save_tagger(
+    folder: Path,
+    model: Tagger,
+    tokenizer: Any,
+    settings: TaggerSettings,
+    tag_names: list[str],
+    precision: str = "auto",
+) -> None:
+    """Writes a model folder: encoder and tokenizer as in Hugging Face folders, the head beside."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_encoder(model.encoder, tokenizer, folder)
+    save_tensors(model.head.state_dict(), folder / "head.safetensors")
+    about = {
+        "task": "tagging",
+        "tag_names": tag_names,
+        "model": asdict(settings),
+        "precision": precision,
+    }
+    write_json(folder / ABOUT, about)

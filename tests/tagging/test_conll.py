@@ -1,0 +1,220 @@
+"""Tagged corpora and CoNLL files: what is read, what is refused and in which words."""
+
+import numpy as np
+import pytest
+
+from mixtext.errors import InputError
+from mixtext.tagging.conll import TaggedCorpus, align_tags, check_entities, read_conll, write_conll
+
+FOUR = """-DOCSTART- -X- -X- O
+
+EU NNP B-NP B-ORG
+rejects VBZ B-VP O
+
+# VB X O
+Peter NNP B-NP B-PER
+Blackburn NNP I-NP I-PER
+
+
+-DOCSTART- -X- -X- O
+
+London NNP B-NP B-LOC
+"""
+
+
+@pytest.fixture
+def put(tmp_path):
+    def write(text, name="some.conll", encoding="utf-8"):
+        path = tmp_path / name
+        path.write_bytes(text.encode(encoding))
+        return path
+
+    return write
+
+
+def refusal(*arguments, **options):
+    with pytest.raises(InputError) as error:
+        read_conll(*arguments, **options)
+    return str(error.value)
+
+
+def test_four_columns_as_in_conll_2003(put):
+    corpus = read_conll(put(FOUR))
+    assert corpus.sentences == [["EU", "rejects"], ["#", "Peter", "Blackburn"], ["London"]]
+    assert corpus.tag_names == ["O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER"]
+    assert [corpus.named(row) for row in range(3)] == [
+        ["B-ORG", "O"],
+        ["O", "B-PER", "I-PER"],
+        ["B-LOC"],
+    ]
+    assert (corpus.ids, corpus.skipped, corpus.repaired) == (["0", "1", "2"], 2, 0)
+    assert corpus.labelled.tolist() == [True] * 3
+
+
+def test_columns_by_number_and_by_name(put):
+    path = put(FOUR)
+    by_number = read_conll(path, tag=3, token=0)
+    by_name = read_conll(path, "ner", "word", columns=("word", "pos", "chunk", "ner"))
+    assert by_number.checksum() == by_name.checksum() == read_conll(path).checksum()
+    assert read_conll(path, tag=None).labelled.tolist() == [False] * 3
+    assert read_conll(put("B-NP x O\n"), tag=0, token=1).named(0) == ["B-NP"]
+
+
+def test_tabs_keep_blanks_in_tokens_and_a_header_names_columns(put):
+    text = "# global.columns = FORM TAG\n# sent_id = a7\n# text = x\nNew York\tB-LOC\n\nok\tO\n"
+    corpus = read_conll(put(text), tag="TAG", token="FORM")
+    assert corpus.sentences == [["New York"], ["ok"]]
+    assert corpus.ids == ["a7", "1"]
+
+
+def test_windows_line_ends_a_byte_order_mark_and_no_last_line_end(put):
+    corpus = read_conll(put("\ufeffa O\r\nb B-X\r\n\r\nc O"))
+    assert corpus.sentences == [["a", "b"], ["c"]]
+
+
+def test_a_document_mark_ends_a_sentence_without_an_empty_line(put):
+    corpus = read_conll(put("a B-X\n-DOCSTART- O\nb O\n"))
+    assert corpus.sentences == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "text"),
+    [("iob1", "a I-X\nb I-X\nc B-X\n"), ("bioes", "a B-X\nb E-X\nc S-X\n")],
+)
+def test_other_schemes_become_bio(put, scheme, text):
+    corpus = read_conll(put(text), scheme=scheme)
+    assert corpus.named(0) == ["B-X", "I-X", "B-X"]
+    assert corpus.repaired == 0
+
+
+def test_an_entity_that_begins_with_i_is_repaired_and_counted_or_refused(put):
+    path = put("a O\nb I-X\n\nc I-X\nd I-X\n")
+    corpus = read_conll(path)
+    assert corpus.repaired == 2
+    assert [corpus.named(row) for row in range(2)] == [["O", "B-X"], ["B-X", "I-X"]]
+    message = refusal(path, on_fault="refuse")
+    assert message.startswith(f"{path}, line 2: I-X begins an entity")
+
+
+def test_ragged_columns_name_file_and_line(put):
+    path = put("a X O\nb X O\n\nc O\n")
+    assert refusal(path).startswith(f"{path}, line 4 has 2 columns, but line 1 has 3")
+
+
+def test_unknown_tags_name_file_and_line(put):
+    path = put("a O\nb B-X\nc Q-X\n")
+    assert refusal(path).startswith(f"{path}, line 3: the tag 'Q-X' is not one of the scheme bio")
+    path = put("a O\nb B-Y\n")
+    message = refusal(path, tag_names=["O", "B-X", "I-X"])
+    assert message.startswith(f"{path}, line 2: the tag 'B-Y' is not among the known ones")
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"tag": 5}, "has 2 columns, so there is no column 5 for the tag"),
+        ({"tag": -3}, "no column -3"),
+        ({"tag": "NER"}, "no column 'NER' for the tag"),
+        ({"columns": ("a", "b", "c")}, "line 1 has 2 columns, but 3 are named"),
+    ],
+)
+def test_columns_that_are_not_there(put, options, part):
+    assert part in refusal(put("a O\n"), **options)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "-DOCSTART- O\n\n"])
+def test_no_sentence_at_all(put, text):
+    assert "holds no sentence" in refusal(put(text))
+
+
+def test_an_empty_token(put):
+    assert "line 2 has an empty token" in refusal(put("a\tO\n \tO\n"))
+
+
+def test_broken_utf8(put, tmp_path):
+    path = put("a O\ncaf\u00e9 O\n", encoding="latin-1")
+    assert f"{path}, line 2 is not valid UTF-8" in refusal(path)
+    assert read_conll(path, encoding_errors="replace").sentences == [["a", "caf\ufffd"]]
+    assert "does not exist" in refusal(tmp_path / "nothing.conll")
+
+
+def test_from_lists():
+    corpus = TaggedCorpus.from_lists([["a", "b"], ["c"]], [["I-X", "O"], None], ids=["i", "j"])
+    assert corpus.tags[0].tolist() == [1, 0] and corpus.tags[0].dtype == np.int64
+    assert corpus.tags[1].tolist() == [-1]
+    assert (corpus.tag_names, corpus.repaired) == (["O", "B-X", "I-X"], 1)
+    assert corpus.labelled.tolist() == [True, False]
+    part = corpus.select([1])
+    assert (part.sentences, part.ids, part.tag_names) == ([["c"]], ["j"], corpus.tag_names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ({"sentences": []}, "has no sentences"),
+        ({"sentences": [["a"], []]}, "sentence '1' of the corpus is empty"),
+        ({"sentences": [["a", " "]]}, "empty token"),
+        ({"sentences": [["a", "b"]], "tags": [["O"]]}, "has 2 tokens but 1 tags"),
+        ({"sentences": [["a"]], "tags": []}, "1 sentences but 0 tag lists"),
+        ({"sentences": [["a"]], "ids": ["x", "y"]}, "1 sentences but 2 ids"),
+        ({"sentences": [["a"], ["b"]], "ids": ["x", "x"]}, "the id 'x'"),
+        ({"sentences": [["a"]], "tags": [["B"]]}, "token 1 ('a') of sentence '0'"),
+        (
+            {"sentences": [["a"]], "tags": [["I-X"]], "on_fault": "refuse"},
+            "I-X begins an entity",
+        ),
+    ],
+)
+def test_from_lists_refuses(arguments, part):
+    with pytest.raises(InputError) as error:
+        TaggedCorpus.from_lists(**arguments)
+    assert part in str(error.value)
+
+
+def test_the_checksum_tells_tokens_tags_and_ids_apart():
+    base = {"sentences": [["a", "b"], ["c"]], "tags": [["B-X", "O"], ["O"]]}
+    others = [
+        base | {"sentences": [["a"], ["b", "c"]], "tags": [["B-X"], ["O", "O"]]},
+        base | {"tags": [["O", "B-X"], ["O"]]},
+        base | {"ids": ["1", "0"]},
+        base | {"tags": [["B-X", "O"], None]},
+    ]
+    sums = {TaggedCorpus.from_lists(**x).checksum() for x in [base, *others]}
+    assert len(sums) == 5
+    assert TaggedCorpus.from_lists(**base, name="z").checksum() in sums
+
+
+def test_writing_and_reading_back(tmp_path):
+    corpus = TaggedCorpus.from_lists(
+        [["New York", "#"], ["x"]], [["B-LOC", "O"], None], ids=["7", "9"]
+    )
+    path = tmp_path / "out.conll"
+    write_conll(corpus, path)
+    assert path.read_text(encoding="utf-8").splitlines()[2] == "New York\tB-LOC"
+    back = read_conll(path, tag="TAG", token="FORM", tag_names=corpus.tag_names)
+    assert back.checksum() == corpus.checksum()
+    with pytest.raises(InputError, match="cannot hold"):
+        write_conll(TaggedCorpus.from_lists([["a\tb"]]), path)
+
+
+def test_a_sentence_that_is_tagged_in_part_is_refused(put):
+    message = refusal(put("# global.columns = FORM TAG\na\tO\nb\t?\n"))
+    assert "line 3: its tag is still '?'" in message
+
+
+def test_tags_are_renumbered_by_train():
+    train = TaggedCorpus.from_lists([["a", "b"]], [["B-A", "B-C"]])
+    other = TaggedCorpus.from_lists([["a"], ["b"]], [["B-C"], None])
+    aligned = align_tags(train, other)
+    assert aligned.tag_names == train.tag_names
+    assert [tags.tolist() for tags in aligned.tags] == [[3], [-1]]
+    strange = TaggedCorpus.from_lists([["a"]], [["B-Z"]], name="strange")
+    with pytest.raises(InputError, match="strange has the entity type 'Z'"):
+        align_tags(train, strange)
+
+
+def test_no_entity_at_all():
+    check_entities(TaggedCorpus.from_lists([["a"], ["b"]], [None, ["B-X"]]))
+    for tags in ([["O"]], [None]):
+        with pytest.raises(InputError, match="no entity at all"):
+            check_entities(TaggedCorpus.from_lists([["a"]], tags))

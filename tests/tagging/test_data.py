@@ -1,0 +1,96 @@
+"""What is labelled at the start and what makes the pool."""
+
+import pytest
+
+from mixtext.errors import InputError
+from mixtext.tagging.data import TagDataSettings, load_tag_data
+
+
+def block(words, tag="B-X"):
+    return "".join(f"{word} {tag}\n" for word in words.split()) + "\n"
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A file of ten different sentences, of which one occurs twice and one is not labelled."""
+    lines = [block(f"a{n} b{n}") for n in range(9)] + [block("a3 b3"), block("z", "?")]
+    (tmp_path / "train.txt").write_text("".join(lines))
+    (tmp_path / "test.txt").write_text(block("q") + block("a1 b1"))
+    return tmp_path
+
+
+def load(files, **settings):
+    return load_tag_data(TagDataSettings(corpus=str(files / "train.txt"), **settings))
+
+
+def test_seed_and_pool_are_apart_and_together_are_everything(files):
+    data = load(files, labelled=4, test=str(files / "test.txt"))
+    assert len(data.seed) == 4 and len(data.pool) == 6
+    assert not {*data.seed.ids} & {*data.pool.ids}
+    sentences = [tuple(words) for words in data.seed.sentences + data.pool.sentences]
+    assert len({*sentences}) == 10 and ("z",) in sentences
+    assert data.seed.labelled.all()
+    assert data.parts["test"].tag_names == data.seed.tag_names
+    assert any("1 training sentences occur again" in note for note in data.notes)
+
+
+def test_the_draw_follows_its_seed_and_smaller_seeds_are_part_of_larger(files):
+    ids = [load(files, labelled=4, split_seed=s).seed.ids for s in (0, 0, 1)]
+    assert ids[0] == ids[1] != ids[2]
+    assert load(files, labelled=3).seed.ids == ids[0][:3]
+    assert len(load(files, labelled=3, pool_size=2).pool) == 2
+
+
+def test_all_labelled_sentences_by_default(files):
+    data = load(files)
+    assert (len(data.seed), data.pool.sentences) == (9, [["z"]])
+
+
+def test_a_pool_file(files):
+    pool = files / "pool.txt"
+    pool.write_text("a0\nb0\n\nnew\n\nnew\n\nother\n")
+    data = load(files, pool=str(pool))
+    assert sorted(data.pool.sentences) == [["new"], ["other"]]  # a0 b0 is in the seed set
+    assert not data.pool.labelled.any()
+    assert data.pool.tag_names == data.seed.tag_names
+    assert all(one.startswith("pool/") for one in data.pool.ids)
+
+
+def test_repairs_are_told(files):
+    (files / "train.txt").write_text("a I-X\n")
+    assert load(files).notes == [
+        f"1 tags of {files / 'train.txt'} were at odds with their scheme: repaired"
+    ]
+    with pytest.raises(InputError, match="line 1: I-X begins an entity"):
+        load(files, on_fault="refuse")
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"labelled": 10}, "has 9 different labelled sentences"),
+        ({"labelled": 4, "pool_size": 7}, "only 6 sentences are left"),
+        ({"tag": "ner"}, "no column 'ner'"),
+        ({"test": "empty.txt"}, "does not exist"),
+    ],
+)
+def test_refusals(files, settings, part):
+    with pytest.raises(InputError, match=part):
+        load(files, **settings)
+
+
+def test_no_entity_and_a_test_part_without_labels(files):
+    (files / "plain.txt").write_text("a O\n")
+    with pytest.raises(InputError, match="no entity at all"):
+        load_tag_data(TagDataSettings(corpus=str(files / "plain.txt")))
+    (files / "bare.txt").write_text("a ?\n")
+    with pytest.raises(InputError, match="no labelled sentence to score on"):
+        load(files, test=str(files / "bare.txt"))
+
+
+@pytest.mark.parametrize("field", ["labelled", "pool_size", "split_seed"])
+def test_settings_out_of_range(field):
+    with pytest.raises(InputError, match=rf"data\.{field} is -1"):
+        TagDataSettings(corpus="x", **{field: -1}).check()
+    with pytest.raises(InputError, match=r"data\.corpus is empty"):
+        TagDataSettings().check()
