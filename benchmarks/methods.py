@@ -21,10 +21,12 @@ from mixtext.inference import rows_of
 from mixtext.methods import METHODS
 from mixtext.methods.base import Method, Progress
 from mixtext.methods.ssmix import SSMix
-from mixtext.models.build import ModelSettings, build_model
+from mixtext.models.build import build_model
 from mixtext.models.classifier import Classifier
+from mixtext.models.settings import ModelSettings
+from mixtext.training.device import autocast, choose_device
 from mixtext.training.optimiser import make_optimiser
-from mixtext.training.settings import TrainingSettings, autocast, choose_device
+from mixtext.training.settings import TrainingSettings
 
 LATE = Progress(step=9, total_steps=10, epoch=9.0, epochs=10.0)  # mixup_transformer mixes by then
 

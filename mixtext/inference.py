@@ -12,12 +12,13 @@ from mixtext.data.corpus import Corpus
 from mixtext.data.labels import MISSING
 from mixtext.errors import InputError
 from mixtext.files import save_tensors, write_json
-from mixtext.models.build import ModelSettings, load_model
+from mixtext.models.build import load_model
 from mixtext.models.classifier import Classifier
 from mixtext.models.encoder import MixableEncoder
 from mixtext.models.pretrained import save_encoder
+from mixtext.models.settings import ModelSettings
+from mixtext.training.device import choose_device
 from mixtext.training.scoring import predict_rows
-from mixtext.training.settings import choose_device
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""Scores of predictions against gold labels."""
+"""Scores of predictions against gold labels.
+
+scikit-learn and scipy are imported where they are used: together they take a second to load.
+"""
 
 import numpy as np
-from scipy.stats import pearsonr, spearmanr
-from sklearn.metrics import f1_score
 
 
 def classification_scores(gold: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
@@ -16,6 +17,8 @@ def classification_scores(gold: np.ndarray, probabilities: np.ndarray) -> dict[s
         `accuracy` and `macro_f1` in [0, 1]; `loss` in nats. Macro-F1 averages over the classes
         that occur in `gold`.
     """
+    from sklearn.metrics import f1_score
+
     predicted = probabilities.argmax(1)
     picked = probabilities[np.arange(len(gold)), gold]
     return {
@@ -38,6 +41,8 @@ def regression_scores(gold: np.ndarray, predicted: np.ndarray) -> dict[str, floa
         `spearman` and `pearson` in [−1, 1], 0 where either side is constant; `loss`, the mean
         squared error.
     """
+    from scipy.stats import pearsonr, spearmanr
+
     constant = np.ptp(gold) == 0 or np.ptp(predicted) == 0
     return {
         "spearman": 0.0 if constant else float(spearmanr(gold, predicted).statistic),

@@ -24,7 +24,7 @@ from mixtext.errors import InputError
 from mixtext.methods import METHODS
 from mixtext.methods.base import Method
 from mixtext.methods.mixtext import MixText
-from mixtext.models.build import ModelSettings
+from mixtext.models.settings import ModelSettings
 from mixtext.toml_tables import (
     coerce,
     dump_table,

@@ -37,9 +37,9 @@ from mixtext.models.classifier import Classifier
 from mixtext.models.encoder import MixableEncoder
 from mixtext.recipe import Recipe, changed, dump_recipe, flat, load_recipe
 from mixtext.training.checkpoints import Checkpoints
+from mixtext.training.device import choose_device
 from mixtext.training.loop import Trainer
 from mixtext.training.scoring import predict_rows
-from mixtext.training.settings import choose_device
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scikit-learn", "safetensors")
 

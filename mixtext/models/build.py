@@ -1,9 +1,8 @@
 """From settings to a model and its tokenizer, new or as a run has left it."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,72 +15,13 @@ from mixtext.models.classifier import Classifier, Encoder
 from mixtext.models.encoder import MixableEncoder
 from mixtext.models.heads import MlpHead
 from mixtext.models.pretrained import load_encoder, load_tokenizer
+from mixtext.models.settings import ModelSettings
 from mixtext.models.vectors import Mlp, SmallCnn, load_vector_encoder
 from mixtext.models.words import KimCnn, Lstm, load_word_encoder
 
 WORD_ENCODERS = {"kim_cnn": KimCnn, "lstm": Lstm}
 VECTOR_ENCODERS = ("mlp", "small_cnn")
 POOL_OF = {"kim_cnn": "max", "lstm": "last"}  # others: mean
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """Which encoder, and what is read of it.
-
-    Attributes:
-        encoder: `minilm` (from its package, no network), a folder in Hugging Face format, or a
-            model's name on the Hugging Face hub; on word vectors `kim_cnn` or `lstm`; for the task
-            vectors `mlp` or `small_cnn` (images).
-        start: run folder whose model training goes on from, with its head; its encoder, which must
-            be named here too, is not loaded anew. Empty: begin with a new head.
-        max_length: longest text in tokens, special tokens included; the rest is cut off.
-        special_tokens: add the tokenizer's special tokens ([CLS], [SEP], …).
-        pad_to_max: pad every batch to `max_length` instead of to its longest row.
-        use_mask: False attends to and averages over the padding too.
-        pool: a text's vector is the `mean` or the `max` of its token states, or the `first` or the
-            `last` one, or what BERT's own `pooler` makes of the first; `auto`: max for kim_cnn,
-            last for lstm, else mean.
-        head_width: width of the head's hidden layer; 0: the head is one affine layer.
-        dropout: on the pooled vector, in [0, 1). Kim's CNN: 0.5.
-        branches: of a mix: `shared` runs the trunk once for both partners; `independent` runs it
-            for each, with dropout of its own.
-        embedding: of kim_cnn and lstm: word vectors `Random` or `Pretrain`ed, trained on (`Tune`)
-            or frozen (`Fix`).
-        vectors: pretrained word vectors: `glove` (50 wide, from its package), or the path of a text
-            file of GloVe or word2vec.
-        word_width: width of random word vectors, ≥ 1.
-        vocabulary: most words that kim_cnn and lstm know: those of the training texts first.
-        lowercase: kim_cnn and lstm read texts in lower case.
-    """
-
-    encoder: str = "minilm"
-    start: str = ""
-    max_length: int = 64
-    special_tokens: bool = True
-    pad_to_max: bool = False
-    use_mask: bool = True
-    pool: Literal["auto", "mean", "max", "first", "last", "pooler"] = "auto"
-    head_width: int = 128
-    dropout: float = 0.0
-    branches: Literal["shared", "independent"] = "shared"
-    embedding: Literal["RandomTune", "RandomFix", "PretrainTune", "PretrainFix"] = "PretrainTune"
-    vectors: str = "glove"
-    word_width: int = 300
-    vocabulary: int = 30_000
-    lowercase: bool = True
-
-    def check(self) -> None:
-        """Refuses values out of range."""
-        for field, least in (
-            ("max_length", 3),
-            ("head_width", 0),
-            ("word_width", 1),
-            ("vocabulary", 1),
-        ):
-            if getattr(self, field) < least:
-                raise InputError(f"model.{field} is {getattr(self, field)}: it must be ≥ {least}.")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"model.dropout is {self.dropout}: it must be in [0, 1).")
 
 
 def build_model(

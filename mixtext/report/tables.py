@@ -6,8 +6,6 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from scipy.stats import t
-
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
 from mixtext.recipe import Recipe, flat
@@ -79,6 +77,8 @@ def paired_gain(values: Sequence[float], baseline: Sequence[float]) -> str:
     gains = [100 * (a - b) for a, b in zip(values, baseline, strict=True)]
     if len(gains) == 1:
         return f"{gains[0]:+.1f}"
+    from scipy.stats import t  # only here: it takes a second to load
+
     half = t.ppf(0.975, len(gains) - 1) * stdev(gains) / len(gains) ** 0.5
     return f"{mean(gains):+.1f} ± {half:.1f}"
 

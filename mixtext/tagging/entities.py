@@ -15,9 +15,10 @@ from mixtext.models.pretrained import load_encoder
 from mixtext.tagging.conll import TaggedCorpus, align_tags
 from mixtext.tagging.metrics import entity_spans
 from mixtext.tagging.rows import tokenise_sentences
-from mixtext.tagging.tagger import Tagger, TaggerSettings
+from mixtext.tagging.settings import TaggerSettings
+from mixtext.tagging.tagger import Tagger
 from mixtext.tagging.training import ABOUT, score_tags, tag_probabilities
-from mixtext.training.settings import choose_device
+from mixtext.training.device import choose_device
 
 # As the words of newswire corpora: numbers and abbreviations whole, other signs apart.
 WORD = re.compile(r"\d+(?:[.,:/-]\d+)+|(?:[^\W\d_]\.){2,}|\w+(?:[-'’]\w+)*|[^\w\s]|_")

@@ -17,9 +17,8 @@ from typing import Any, Literal, get_args
 
 from mixtext.errors import InputError
 from mixtext.tagging.data import TagDataSettings
-from mixtext.tagging.rounds import ActiveSettings
 from mixtext.tagging.seqmix import SeqMix
-from mixtext.tagging.tagger import TaggerSettings
+from mixtext.tagging.settings import ActiveSettings, TaggerSettings
 from mixtext.toml_tables import (
     coerce,
     dump_table,

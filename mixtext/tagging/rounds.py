@@ -33,42 +33,17 @@ from mixtext.files import write_json, write_text
 from mixtext.tagging.conll import TaggedCorpus, read_conll, write_conll
 from mixtext.tagging.data import TagData
 from mixtext.tagging.generation import Generated, Maker, show, soft_sentences
-from mixtext.tagging.policies import Policy, highest, scores
+from mixtext.tagging.policies import highest, scores
 from mixtext.tagging.rows import SoftSentences, hard_sentences, tokenise_sentences
 from mixtext.tagging.seqmix import SeqMix
-from mixtext.tagging.tagger import Tagger, TaggerSettings, build_tagger
+from mixtext.tagging.settings import ActiveSettings, TaggerSettings
+from mixtext.tagging.tagger import Tagger, build_tagger
 from mixtext.tagging.training import save_tagger, tag_probabilities, tag_trainer
-from mixtext.training.settings import TrainingSettings, choose_device, plan_steps
+from mixtext.training.device import choose_device
+from mixtext.training.settings import TrainingSettings, plan_steps
 
 STATE = "active.json"
 SHOWN = 10  # generated sentences of a round that TensorBoard shows
-
-
-@dataclass(frozen=True)
-class ActiveSettings:
-    """What is asked, when, and of whom.
-
-    Attributes:
-        policy: which sentences are asked for: `random`, `least_confidence`, `token_entropy` or
-            `committee`.
-        rounds: times that labels are asked for, ≥ 0; with 0 the seed set alone is trained on.
-        per_round: sentences asked for in a round, ≥ 1.
-        committee: members of the committee, for that policy, ≥ 2.
-        annotator: `gold` reveals the labels that the corpus has; a `person` is asked with
-            `mixtext active query` and answers with `mixtext active label`.
-    """
-
-    policy: Policy = "token_entropy"
-    rounds: int = 5
-    per_round: int = 100
-    committee: int = 3
-    annotator: Literal["gold", "person"] = "gold"
-
-    def check(self) -> None:
-        """Refuses values out of range."""
-        for name, least in (("rounds", 0), ("per_round", 1), ("committee", 2)):
-            if getattr(self, name) < least:
-                raise InputError(f"active.{name} is {getattr(self, name)}: it must be ≥ {least}.")
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """The tagger: an encoder and a linear head on every token."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,43 +11,7 @@ from mixtext.errors import InputError
 from mixtext.models.encoder import MixableEncoder
 from mixtext.models.pretrained import load_encoder
 from mixtext.tagging.rows import CASES, TaggedRows
-
-
-@dataclass(frozen=True)
-class TaggerSettings:
-    """Which encoder, and what stands on it.
-
-    Attributes:
-        encoder: `minilm` (from its package, no network; it is uncased), a folder in Hugging Face
-            format, or a model's name on the Hugging Face hub. Its tokenizer must be a fast one.
-        max_length: tokens of a row, special tokens included; longer sentences are cut into
-            windows, and nothing of them is lost.
-        overlap: tokens that neighbouring windows of a long sentence share.
-        case: tell the head the letter case of each word (lower, upper, title, mixed, with a
-            digit), which an uncased encoder does not see.
-        dropout: on the token states, in [0, 1).
-        freeze_embeddings: leave the word embeddings as they are: faster without a GPU, and words
-            that the labelled sentences lack keep their place beside those that they have.
-    """
-
-    encoder: str = "minilm"
-    max_length: int = 128
-    overlap: int = 32
-    case: bool = True
-    dropout: float = 0.1
-    freeze_embeddings: bool = False
-
-    def check(self) -> None:
-        """Refuses values out of range."""
-        if self.max_length < 3:
-            raise InputError(f"model.max_length is {self.max_length}: it must be ≥ 3.")
-        if not 0 <= self.overlap <= self.max_length // 2:
-            raise InputError(
-                f"model.overlap is {self.overlap}: it must be from 0 to half of model.max_length "
-                f"({self.max_length})."
-            )
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"model.dropout is {self.dropout}: a share is in [0, 1).")
+from mixtext.tagging.settings import TaggerSettings
 
 
 class Tagger(nn.Module):

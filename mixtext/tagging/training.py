@@ -14,9 +14,11 @@ from mixtext.tagging.conll import TaggedCorpus
 from mixtext.tagging.metrics import span_scores
 from mixtext.tagging.rows import SentenceTokens, SoftSentences, TaggedFeed, tokenise_sentences
 from mixtext.tagging.seqmix import SeqMix
-from mixtext.tagging.tagger import Tagger, TaggerSettings, build_tagger
+from mixtext.tagging.settings import TaggerSettings
+from mixtext.tagging.tagger import Tagger, build_tagger
+from mixtext.training.device import autocast, choose_device
 from mixtext.training.loop import Trainer
-from mixtext.training.settings import TrainingSettings, autocast, choose_device
+from mixtext.training.settings import TrainingSettings
 
 ABOUT = "mixtext.json"
 

@@ -13,9 +13,10 @@ from mixtext.data.batches import Batch, Feed
 from mixtext.methods.base import Method, Outcome, Progress
 from mixtext.models.classifier import Classifier
 from mixtext.training.checkpoints import Checkpoints
+from mixtext.training.device import autocast
 from mixtext.training.monitor import Monitor
 from mixtext.training.optimiser import make_optimiser, set_rates
-from mixtext.training.settings import Plan, TrainingSettings, autocast, plan_steps
+from mixtext.training.settings import Plan, TrainingSettings, plan_steps
 
 Scorer = Callable[[Classifier, str], dict[str, float]]
 

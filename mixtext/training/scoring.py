@@ -7,7 +7,7 @@ import torch
 
 from mixtext.data.batches import Source, in_length_order
 from mixtext.models.classifier import Classifier
-from mixtext.training.settings import autocast
+from mixtext.training.device import autocast
 
 
 @torch.no_grad()

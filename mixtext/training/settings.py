@@ -1,10 +1,8 @@
-"""Settings of the loop, and what follows from them: steps, learning rates, precision."""
+"""Settings of the loop, and what follows from them: steps and learning rates."""
 
 import math
 from dataclasses import dataclass
 from typing import Literal
-
-import torch
 
 from mixtext.errors import InputError
 
@@ -138,28 +136,3 @@ def rate(settings: TrainingSettings, step: int, total: int) -> float:
     if settings.schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * done))
     return 1.0
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto` or a device's name → the device; InputError where it is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        raise InputError(
-            f"training.device {name!r} is not available here: use 'auto' or 'cpu'."
-        ) from None
-    return device
-
-
-def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """The autocast context of a precision setting."""
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
-        fast = device.type == "cpu" and amx is not None and amx()
-    enabled = precision == "bfloat16" or (precision == "auto" and fast)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)

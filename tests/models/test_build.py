@@ -10,8 +10,9 @@ import transformers
 from mixtext.data.corpus import Corpus
 from mixtext.errors import InputError
 from mixtext.inference import export, load
-from mixtext.models.build import ModelSettings, build_model, check_length, load_model
+from mixtext.models.build import build_model, check_length, load_model
 from mixtext.models.encoder import MixableEncoder
+from mixtext.models.settings import ModelSettings
 from mixtext.models.vectors import Mlp, SmallCnn
 from mixtext.models.words import KimCnn, Lstm
 from mixtext.run import Run, train

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mixtext.tagging.entities import WORD, Entities, Entity, TagPredictor
-from mixtext.tagging.tagger import TaggerSettings, build_tagger
+from mixtext.tagging.settings import TaggerSettings
+from mixtext.tagging.tagger import build_tagger
 
 NAMES = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 TAG_OF = {"cat": 1, "dog": 2, "soup": 3, "rice": 4}

@@ -6,7 +6,8 @@ import torch
 
 from mixtext.errors import InputError
 from mixtext.tagging.rows import SoftSentences, TaggedFeed, tokenise_sentences
-from mixtext.tagging.tagger import TaggerSettings, build_tagger
+from mixtext.tagging.settings import TaggerSettings
+from mixtext.tagging.tagger import build_tagger
 
 
 @pytest.fixture(scope="module")

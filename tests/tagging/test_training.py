@@ -6,7 +6,8 @@ import torch
 
 from mixtext.tagging.conll import TaggedCorpus
 from mixtext.tagging.rows import tokenise_sentences
-from mixtext.tagging.tagger import TaggerSettings, build_tagger
+from mixtext.tagging.settings import TaggerSettings
+from mixtext.tagging.tagger import build_tagger
 from mixtext.tagging.training import score_tags, tag_probabilities
 
 

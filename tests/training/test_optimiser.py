@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from mixtext.errors import InputError
+from mixtext.training.device import choose_device
 from mixtext.training.optimiser import make_optimiser, set_rates
-from mixtext.training.settings import Plan, TrainingSettings, choose_device, plan_steps, rate
+from mixtext.training.settings import Plan, TrainingSettings, plan_steps, rate
 
 SETTINGS = TrainingSettings(lr_encoder=1e-2, lr_head=1e-1, warmup=0, weight_decay=0)
 SHAPES = {"encoder.weight": (3, 2), "encoder.bias": (3,), "head.weight": (2, 3), "head.bias": (2,)}
