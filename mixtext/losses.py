@@ -1,11 +1,17 @@
 """Losses on outputs and soft targets, both (B, C), as a scalar mean over rows.
 
-An empty batch gives 0 with a gradient of 0, so a step without labelled (or unlabelled) rows works.
+They work in float32, or in float64 where the outputs are. An empty batch gives 0 with a gradient
+of 0, so a step without labelled (or unlabelled) rows works.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def at_least_float32(outputs: Tensor) -> Tensor:
+    """The outputs in float32, or as they are where they are float64."""
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
 
 
 def _row_mean(per_row: Tensor) -> Tensor:
@@ -14,12 +20,12 @@ def _row_mean(per_row: Tensor) -> Tensor:
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """−Σ_c y_c log p_c with `targets` (B, C) on the simplex: the supervised loss of a mixed row."""
-    return _row_mean(-(targets * F.log_softmax(logits.float(), dim=-1)).sum(-1))
+    return _row_mean(-(targets * F.log_softmax(at_least_float32(logits), dim=-1)).sum(-1))
 
 
 def soft_log_sigmoid(logits: Tensor, targets: Tensor) -> Tensor:
     """−Σ_c y_c log σ(z_c): the official code's supervised loss for unmixed joined texts."""
-    return _row_mean(-(targets * F.logsigmoid(logits.float())).sum(-1))
+    return _row_mean(-(targets * F.logsigmoid(at_least_float32(logits))).sum(-1))
 
 
 def consistency_kl(logits: Tensor, targets: Tensor) -> Tensor:
@@ -28,19 +34,19 @@ def consistency_kl(logits: Tensor, targets: Tensor) -> Tensor:
     Finite at any logit gap, unlike `kl_div(softmax(z).log(), y)` of the official code, which is
     infinite once a probability underflows (a gap of about 104 in float32).
     """
-    log_p = F.log_softmax(logits.float(), dim=-1)
+    log_p = F.log_softmax(at_least_float32(logits), dim=-1)
     return _row_mean((torch.xlogy(targets, targets) - targets * log_p).sum(-1))
 
 
 def squared_norm_margin(logits: Tensor, margin: float) -> Tensor:
     """max(0, γ − ‖p‖₂²): asks for confident predictions (the paper's margin loss)."""
-    p = F.softmax(logits.float(), dim=-1)
+    p = F.softmax(at_least_float32(logits), dim=-1)
     return _row_mean((margin - (p * p).sum(-1)).clamp(min=0))
 
 
 def entropy_margin(logits: Tensor, margin: float) -> Tensor:
     """max(0, H(p) − γ), entropy in nats: the hinge that the official code has in its place."""
-    log_p = F.log_softmax(logits.float(), dim=-1)
+    log_p = F.log_softmax(at_least_float32(logits), dim=-1)
     return _row_mean((-(log_p.exp() * log_p).sum(-1) - margin).clamp(min=0))
 
 
@@ -50,7 +56,7 @@ def bce_of_softmax(logits: Tensor, targets: Tensor) -> Tensor:
     The loss of the official code of Manifold Mixup (arXiv 1806.05236). log(1 − p_c) is taken from
     the other classes' logits, so it is finite where p_c rounds to 1.
     """
-    logits = logits.float()
+    logits = at_least_float32(logits)
     total = logits.logsumexp(-1, keepdim=True)
     itself = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
     others = logits[:, None].masked_fill(itself, float("-inf")).logsumexp(-1)  # (B, C)
@@ -60,7 +66,7 @@ def bce_of_softmax(logits: Tensor, targets: Tensor) -> Tensor:
 
 def squared_error(scores: Tensor, targets: Tensor) -> Tensor:
     """(s − y)² of regression, `scores` and `targets` (B, 1)."""
-    return _row_mean((scores.float() - targets).square().sum(-1))
+    return _row_mean((at_least_float32(scores) - targets).square().sum(-1))
 
 
 LABELLED_LOSSES = {"softmax": soft_cross_entropy, "sigmoid": soft_log_sigmoid}

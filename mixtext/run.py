@@ -70,7 +70,11 @@ class Run:
         check_task(recipe, data.train)
         model, tokenizer, notes = build_model(recipe.model, data.train, recipe.training.seed)
         views = read_view_source(recipe, data, tokenizer)
-        recipe.method.check(model.encoder.layers, None if views is None else views.copies)
+        recipe.method.check(
+            model.encoder.layers,
+            None if views is None else views.copies,
+            pairs=data.train.pairs is not None,
+        )
         model.to(device)
         if recipe.training.gradient_checkpointing:
             if not isinstance(model.encoder, MixableEncoder):

@@ -14,10 +14,12 @@ from torch.testing import assert_close
 from mixtext.losses import (
     LABELLED_LOSSES,
     MARGINS,
+    bce_of_softmax,
     consistency_kl,
     entropy_margin,
     soft_cross_entropy,
     soft_log_sigmoid,
+    squared_error,
     squared_norm_margin,
 )
 
@@ -175,6 +177,26 @@ def test_low_precision_logits_are_summed_in_float32():
     for loss in WITH_TARGETS:
         assert loss(low, y).dtype == torch.float32
         assert_close(loss(low, y), loss(low.float(), y))
+
+
+def test_float64_logits_stay_in_float64():
+    logits, y = (x.double() for x in random_case())
+    scores = logits[:, :1]
+    found = [loss(logits, y) for loss in (*WITH_TARGETS, bce_of_softmax)]
+    found += [margin(logits, 0.6) for margin in WITH_MARGIN] + [squared_error(scores, y[:, :1])]
+    log_p, p = logits.log_softmax(-1), logits.softmax(-1)
+    wanted = [
+        -(y * log_p).sum(-1).mean(),
+        -(y * F.logsigmoid(logits)).sum(-1).mean(),
+        (y * (y.log() - log_p)).sum(-1).mean(),
+        F.binary_cross_entropy(p, y),
+        (0.6 - p.square().sum(-1)).clamp(min=0).mean(),
+        (-(p * log_p).sum(-1) - 0.6).clamp(min=0).mean(),
+        (scores - y[:, :1]).square().mean(),
+    ]
+    for value, expected in zip(found, wanted, strict=True):
+        assert value.dtype == torch.float64
+        assert_close(value, expected, atol=1e-13, rtol=0)
 
 
 def test_variants_by_name():

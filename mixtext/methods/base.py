@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mixtext.data.batches import Batch
 from mixtext.errors import InputError
-from mixtext.losses import CLASS_LOSSES, squared_error
-from mixtext.mixing.interpolate import Mix, interpolate
+from mixtext.losses import CLASS_LOSSES, at_least_float32, squared_error
+from mixtext.mixing.interpolate import Mix, draw_mix, interpolate
 from mixtext.models.classifier import Classifier, Layer
 
 
@@ -72,8 +72,14 @@ class Method:
     mixes: ClassVar[str] = "nothing"
     unlabelled: ClassVar[bool] = False
 
-    def check(self, encoder_layers: int, views: int | None) -> None:
-        """Refuses settings that do not fit the encoder or the number of views (InputError)."""
+    def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
+        """Refuses settings that do not fit (InputError).
+
+        Args:
+            encoder_layers: layers of the encoder.
+            views: views of each unlabelled text, None for methods without unlabelled rows.
+            pairs: whether the rows are pairs of texts.
+        """
 
     def start(self, model: Classifier) -> None:
         """Attaches what the method remembers between steps; it is saved in checkpoints."""
@@ -114,18 +120,25 @@ def check_layers(method: str, layers: tuple[int, ...], encoder_layers: int) -> N
             )
 
 
-def soft_targets(labels: Tensor, outputs: int) -> Tensor:
-    """(B,) class indices → one-hot (B, C) float32; (B,) scores → (B, 1)."""
+def soft_targets(labels: Tensor, outputs: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(B,) class indices → one-hot (B, C); (B,) scores → (B, 1)."""
     if labels.is_floating_point():
-        return labels[:, None]
-    return torch.nn.functional.one_hot(labels, outputs).float()
+        return labels[:, None].to(dtype)
+    return torch.nn.functional.one_hot(labels, outputs).to(dtype)
 
 
-def target_loss(outputs: Tensor, targets: Tensor, labels: Tensor, loss: str = "softmax") -> Tensor:
-    """Mean loss of `outputs` (B, C) by `targets` (B, C): by a name of `CLASS_LOSSES` for classes.
+def target_loss(
+    outputs: Tensor, labels: Tensor, mix: Mix | None = None, loss: str = "softmax"
+) -> Tensor:
+    """Mean loss of `outputs` (B, C) by `labels` (B,), mixed where there is a mix.
 
-    For regression, where `labels` are scores, it is the squared error whatever the name.
+    For classes by a name of `CLASS_LOSSES`. For regression, where `labels` are scores, it is the
+    squared error whatever the name.
     """
+    outputs = at_least_float32(outputs)
+    targets = soft_targets(labels, outputs.shape[1], outputs.dtype)  # (B, C)
+    if mix is not None:
+        targets = interpolate(targets, mix)
     if labels.is_floating_point():
         return squared_error(outputs, targets)
     return CLASS_LOSSES[loss](outputs, targets)
@@ -142,9 +155,7 @@ def half_clean(clean: Outcome, mixed: Outcome) -> Outcome:
 
 def plain_outcome(model: Classifier, batch: Batch) -> Outcome:
     """The mean loss of the labelled rows, unmixed."""
-    logits = model(batch.rows)  # (B, C)
-    targets = soft_targets(batch.labels, logits.shape[1])  # (B, C)
-    loss = target_loss(logits, targets, batch.labels)
+    loss = target_loss(model(batch.rows), batch.labels)
     return Outcome(loss, {"loss/labelled": loss.detach()})
 
 
@@ -156,10 +167,52 @@ def mixed_outcome(
     The one step of mixup (arXiv 1710.09412) and of all its descendants that mix states.
     """
     mix = mix.to(batch.labels.device)
-    logits = model(batch.rows, mix, layer)  # (B, C)
-    targets = interpolate(soft_targets(batch.labels, logits.shape[1]), mix)  # (B, C)
-    value = target_loss(logits, targets, batch.labels, loss)
+    value = target_loss(model(batch.rows, mix, layer), batch.labels, mix, loss)
     draws = {"lam": mix.lam.reshape(-1).tolist()}
     if isinstance(layer, int):
         draws["layer"] = [float(layer)]
     return Outcome(value, {"loss/labelled": value.detach()}, draws)
+
+
+@dataclass(frozen=True)
+class LayerMix(Method):
+    """Labelled rows mixed with each other at one layer, labels with the same λ ~ Beta(α, α).
+
+    What differs between mixup, wordMixup, senMixup, Manifold Mixup and TMix is the layer, α, and
+    what else each of them lets one choose.
+
+    Attributes:
+        layer: where a batch is mixed; `draw` chooses where there is no such one place.
+        alpha: λ ~ Beta(alpha, alpha), > 0.
+        per_row: draw one λ a row instead of one a batch.
+    """
+
+    layer: ClassVar[Layer] = 0
+
+    alpha: float = 1.0
+    per_row: bool = False
+
+    def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
+        """Refuses alpha ≤ 0."""
+        check_alpha(self.name, self.alpha)
+
+    def draw(
+        self, model: Classifier, rows: int, generator: np.random.Generator
+    ) -> tuple[Mix, Layer]:
+        """λ, partners and layer of one batch."""
+        return draw_mix(rows, self.alpha, False, generator, self.per_row), self.layer
+
+    def outcome(self, model: Classifier, batch: Batch, mix: Mix, layer: Layer) -> Outcome:
+        """The loss of what was drawn: soft cross-entropy of the mixed rows."""
+        return mixed_outcome(model, batch, mix, layer)
+
+    def loss(
+        self,
+        model: Classifier,
+        batch: Batch,
+        progress: Progress,
+        generator: np.random.Generator,
+        draw: tuple[Mix, Layer] | None = None,
+    ) -> Outcome:
+        """Loss of the mixed rows; `draw` is (mix, layer) where not to be drawn."""
+        return self.outcome(model, batch, *(draw or self.draw(model, len(batch.labels), generator)))

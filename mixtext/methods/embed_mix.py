@@ -38,7 +38,7 @@ class EmbedMix(Method):
 
     alpha: float = 0.2
 
-    def check(self, encoder_layers: int, views: int | None) -> None:
+    def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
         """Refuses alpha ≤ 0."""
         check_alpha(self.name, self.alpha)
 

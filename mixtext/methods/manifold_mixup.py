@@ -10,20 +10,13 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from mixtext.data.batches import Batch
-from mixtext.methods.base import (
-    Method,
-    Outcome,
-    Progress,
-    check_alpha,
-    check_layers,
-    mixed_outcome,
-)
-from mixtext.mixing.interpolate import Mix, draw_mix
-from mixtext.models.classifier import Classifier
+from mixtext.methods.base import LayerMix, Outcome, check_layers, mixed_outcome
+from mixtext.mixing.interpolate import Mix
+from mixtext.models.classifier import Classifier, Layer
 
 
 @dataclass(frozen=True)
-class ManifoldMixup(Method):
+class ManifoldMixup(LayerMix):
     """Mixes hidden states of labelled rows at a layer drawn anew for each batch.
 
     Attributes:
@@ -42,25 +35,20 @@ class ManifoldMixup(Method):
     alpha: float = 2.0
     layers: tuple[int, ...] = ()
     labelled_loss: Literal["softmax", "bce_of_softmax"] = "softmax"
-    per_row: bool = False
 
-    def check(self, encoder_layers: int, views: int | None) -> None:
+    def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
         """Refuses alpha ≤ 0 and layers beyond the encoder."""
-        check_alpha(self.name, self.alpha)
+        super().check(encoder_layers, views, pairs)
         if self.layers:
             check_layers(self.name, self.layers, encoder_layers)
 
-    def loss(
-        self,
-        model: Classifier,
-        batch: Batch,
-        progress: Progress,
-        generator: np.random.Generator,
-        draw: tuple[Mix, int] | None = None,
-    ) -> Outcome:
-        """Loss of the mixed rows; `draw` is (mix, layer) where not to be drawn."""
-        if draw is None:
-            mix = draw_mix(len(batch.labels), self.alpha, False, generator, self.per_row)
-            layers = self.layers or range(model.encoder.layers + 1)
-            draw = mix, int(generator.choice(layers))
-        return mixed_outcome(model, batch, *draw, self.labelled_loss)
+    def draw(
+        self, model: Classifier, rows: int, generator: np.random.Generator
+    ) -> tuple[Mix, Layer]:
+        """λ and partners, then the layer k."""
+        mix, _ = super().draw(model, rows, generator)
+        return mix, int(generator.choice(self.layers or range(model.encoder.layers + 1)))
+
+    def outcome(self, model: Classifier, batch: Batch, mix: Mix, layer: Layer) -> Outcome:
+        """Loss of the mixed rows, of the kind that is set."""
+        return mixed_outcome(model, batch, mix, layer, self.labelled_loss)

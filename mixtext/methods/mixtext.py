@@ -5,7 +5,8 @@ Chen, Yang and Yang, ACL 2020 (arXiv 2004.12239). One step:
 1. predict each unlabelled text and its views, average, sharpen: the guess (no gradient);
 2. rows = labelled ∪ views ∪ originals, each with a random partner; hidden states and labels mix
    at a random layer with one λ;
-3. loss = L_x (rows whose main part is labelled) + w(t)·λ_u·L_u (all others) + γ_m·L_margin.
+3. loss = L_x (rows whose main part is labelled) + w(t)·λ_u·L_u (all others) + γ_m·L_margin, the
+   last on predictions of the unlabelled originals, unmixed.
 
 `teacher` and `align` are not in the paper: an averaged copy of the weights makes the guesses
 (Mean Teacher, arXiv 1703.01780), and guesses are scaled so that all classes are guessed equally
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from mixtext.data.batches import Batch
 from mixtext.errors import InputError
-from mixtext.losses import LABELLED_LOSSES, MARGINS, consistency_kl
+from mixtext.losses import LABELLED_LOSSES, MARGINS, at_least_float32, consistency_kl
 from mixtext.methods.base import Method, Outcome, Progress, check_alpha, check_layers, soft_targets
 from mixtext.mixing.interpolate import Mix, draw_lam, draw_partner, interpolate
 from mixtext.models.classifier import Classifier
@@ -64,12 +65,15 @@ class MixText(Method):
         guess_dropout: keep dropout on while guessing (the official code does).
         unlabelled_weight: λ_u, weight of the consistency loss, ≥ 0.
         ramp: w(t) rises from 0 to 1 over this share of the training, in [0, 1]; 0: at once.
-        margin_weight: γ_m, weight of the margin loss, ≥ 0; the official code never applies it.
+        margin_weight: γ_m, weight of the margin loss, ≥ 0. It is taken of the originals alone,
+            unmixed, which costs a pass over them. The official code applies it in steps that mix
+            nothing, of which its default has none.
         margin: γ, in squared norm (0 to 1) or nats.
         margin_kind: `squared_norm` (paper) or `entropy` (official code).
         labelled_loss: `softmax`, or `sigmoid` (a variant of the official code).
-        idle_rows: carry the originals a second time, as their own partners and without a loss,
-            as the official code does. Changes nothing but the dropout draws.
+        idle_rows: carry the originals a second time, without a loss of their own, as the official
+            code does: as their own partners, which changes nothing but the dropout draws; with
+            `separate` as partners of unlabelled rows.
         teacher: decay of an averaged copy of the weights, in [0, 1); 0: none. The teacher guesses
             and is what is scored and exported.
         align: scale guesses towards equal class frequencies. Not for skewed pools.
@@ -100,7 +104,7 @@ class MixText(Method):
     teacher: float = 0.0
     align: bool = False
 
-    def check(self, encoder_layers: int, views: int | None) -> None:
+    def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
         """Refuses settings out of range, or that do not fit the encoder or the views."""
         check_alpha(self.name, self.alpha)
         check_layers(self.name, self.layers, encoder_layers)
@@ -153,7 +157,8 @@ class MixText(Method):
 
         logits = model(rows, mix, layer)  # (R, C)
         copies = K + 1 + int(self.idle_rows)
-        targets = torch.cat([soft_targets(labels, logits.shape[1]), guesses.repeat(copies, 1)])
+        hard = soft_targets(labels, logits.shape[1], guesses.dtype)
+        targets = torch.cat([hard, guesses.repeat(copies, 1)])
         mixed = interpolate(targets, mix)  # (R, C)
 
         end = B + Bu * (K + 1)  # idle rows come after
@@ -162,7 +167,8 @@ class MixText(Method):
         ramp = min(1.0, progress.fraction / self.ramp) if self.ramp else 1.0
         loss = loss_x + ramp * self.unlabelled_weight * loss_u
         if self.margin_weight:
-            loss_margin = MARGINS[self.margin_kind](logits[B:end], self.margin)
+            originals = batch.rows[torch.arange(-Bu, 0)]
+            loss_margin = MARGINS[self.margin_kind](model(originals), self.margin)
             loss = loss + self.margin_weight * loss_margin
             metrics["loss/margin"] = loss_margin.detach()
         metrics |= {"loss/labelled": loss_x.detach(), "loss/unlabelled": loss_u.detach()}
@@ -174,8 +180,8 @@ class MixText(Method):
         """Draws λ, partners and the layer for one batch."""
         B, U = len(batch.labels), batch.unlabelled * (batch.views + 1)
         idle = batch.unlabelled if self.idle_rows else 0
-        groups = [B, U] if self.separate else [B + U]
-        partner = draw_partner([*groups, *[1] * idle], generator)
+        groups = [B, U + idle] if self.separate else [B + U, *[1] * idle]
+        partner = draw_partner(groups, generator)
         lam = draw_lam(
             self.alpha, self.keep_main, generator, len(partner) if self.per_row else None
         )
@@ -198,7 +204,7 @@ class MixText(Method):
         logits = guesser(rows)  # (len(used)·Bu, C)
         guesser.train(training)
 
-        each = torch.softmax(logits.float(), dim=-1).split(Bu)
+        each = torch.softmax(at_least_float32(logits), dim=-1).split(Bu)
         averaged = guess(each, [weights[k] for k in used])
         if self.align and memory is not None:
             uniform = torch.full_like(memory.guess_mean, 1 / averaged.shape[1])

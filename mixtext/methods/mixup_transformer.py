@@ -40,7 +40,7 @@ class MixupTransformer(Method):
     lam: float = 0.5
     plain_share: float = 0.5
 
-    def check(self, encoder_layers: int, views: int | None) -> None:
+    def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
         """Refuses shares outside [0, 1]."""
         for field in ("lam", "plain_share"):
             if not 0 <= getattr(self, field) <= 1:

@@ -26,10 +26,9 @@ from mixtext.methods.base import (
     Progress,
     half_clean,
     plain_outcome,
-    soft_targets,
     target_loss,
 )
-from mixtext.mixing.interpolate import Mix, interpolate
+from mixtext.mixing.interpolate import Mix
 from mixtext.mixing.spans import inner_tokens, mix_positions, mix_spans, opposite_rows, saliency
 from mixtext.models.classifier import Classifier
 from mixtext.models.vectors import VectorEncoder
@@ -45,7 +44,8 @@ class SSMix(Method):
         span: False exchanges single tokens wherever they stand (ablation).
         official_spans: the rule of the official code to the letter: a span may be longer than the
             donor and then brings its special tokens along, and a text of one token is replaced
-            whole, its label with it.
+            whole, its label with it. For single texts alone: of a pair the official code encodes
+            each text by itself, where here both are seen together.
     """
 
     name: ClassVar[str] = "ssmix"
@@ -58,9 +58,14 @@ class SSMix(Method):
     span: bool = True
     official_spans: bool = False
 
-    def check(self, encoder_layers: int, views: int | None) -> None:
-        """Refuses a share outside (0, 1], and a rule for spans where there are none."""
+    def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
+        """Refuses a share outside (0, 1], and a rule for spans where it has no meaning."""
         check_share(self.name, self.share)
+        if self.official_spans and pairs:
+            raise InputError(
+                "ssmix.official_spans is true, but the texts come in pairs, which the official "
+                "rule encodes one by one: set it to false."
+            )
         if self.official_spans and not self.span:
             raise InputError(
                 "ssmix.official_spans is true, but ssmix.span is false: set one of them otherwise."
@@ -87,10 +92,9 @@ class SSMix(Method):
         rule = {"cap_at_donor": False, "min_tokens": 1} if self.official_spans else {}
         ids, weight = exchange(rows.ids, inner_of(rows), partner, scores, self.share, **rule)
 
-        logits = model(replace(rows, ids=ids))  # (B, C)
-        targets = soft_targets(labels, logits.shape[1])
-        mixed = target_loss(logits, interpolate(targets, Mix(1 - weight, partner)), labels)
-        return half_clean(clean, Outcome(mixed, draws={"lam": (1 - weight).tolist()}))
+        mix = Mix(1 - weight, partner)
+        mixed = target_loss(model(replace(rows, ids=ids)), labels, mix)
+        return half_clean(clean, Outcome(mixed, draws={"lam": mix.lam.tolist()}))
 
 
 def inner_of(rows: Padded) -> Tensor:

@@ -9,22 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from mixtext.data.batches import Batch
-from mixtext.methods.base import (
-    Method,
-    Outcome,
-    Progress,
-    check_alpha,
-    check_layers,
-    half_clean,
-    mixed_outcome,
-    plain_outcome,
-)
+from mixtext.methods.base import LayerMix, Outcome, check_layers, half_clean, plain_outcome
 from mixtext.mixing.interpolate import Mix, draw_mix
-from mixtext.models.classifier import Classifier
+from mixtext.models.classifier import Classifier, Layer
 
 
 @dataclass(frozen=True)
-class TMix(Method):
+class TMix(LayerMix):
     """Mixes labelled rows with labelled rows.
 
     Attributes:
@@ -44,26 +35,21 @@ class TMix(Method):
     alpha: float = 2.0
     layers: tuple[int, ...] = (3, 4, 5)
     keep_main: bool = True
-    per_row: bool = False
     clean: bool = False
 
-    def check(self, encoder_layers: int, views: int | None) -> None:
+    def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
         """Refuses alpha ≤ 0 and layers beyond the encoder."""
-        check_alpha(self.name, self.alpha)
+        super().check(encoder_layers, views, pairs)
         check_layers(self.name, self.layers, encoder_layers)
 
-    def loss(
-        self,
-        model: Classifier,
-        batch: Batch,
-        progress: Progress,
-        generator: np.random.Generator,
-        draw: tuple[Mix, int] | None = None,
-    ) -> Outcome:
-        """Soft cross-entropy of the mixed rows; `draw` is (mix, layer) where not to be drawn."""
-        if draw is None:
-            rows = len(batch.labels)
-            mix = draw_mix(rows, self.alpha, self.keep_main, generator, self.per_row)
-            draw = mix, int(generator.choice(self.layers))
-        mixed = mixed_outcome(model, batch, *draw)
+    def draw(
+        self, model: Classifier, rows: int, generator: np.random.Generator
+    ) -> tuple[Mix, Layer]:
+        """λ and partners, then the layer."""
+        mix = draw_mix(rows, self.alpha, self.keep_main, generator, self.per_row)
+        return mix, int(generator.choice(self.layers))
+
+    def outcome(self, model: Classifier, batch: Batch, mix: Mix, layer: Layer) -> Outcome:
+        """Soft cross-entropy of the mixed rows, beside that of the clean ones where asked for."""
+        mixed = super().outcome(model, batch, mix, layer)
         return half_clean(plain_outcome(model, batch), mixed) if self.clean else mixed

@@ -30,7 +30,7 @@ class UnkMix(Method):
 
     share: float = 0.1
 
-    def check(self, encoder_layers: int, views: int | None) -> None:
+    def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
         """Refuses a share outside (0, 1]."""
         check_share(self.name, self.share)
 

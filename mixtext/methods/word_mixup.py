@@ -7,16 +7,11 @@ length; position t of one mixes with position t of the other.
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from mixtext.data.batches import Batch
-from mixtext.methods.base import Method, Outcome, Progress, check_alpha, mixed_outcome
-from mixtext.mixing.interpolate import Mix, draw_mix
-from mixtext.models.classifier import Classifier
+from mixtext.methods.base import LayerMix
 
 
 @dataclass(frozen=True)
-class WordMixup(Method):
+class WordMixup(LayerMix):
     """Mixes word vectors: B̃_t = λB_t + (1 − λ)B'_t.
 
     On a transformer that is layer 0: what the embeddings give, after their LayerNorm, positions
@@ -30,22 +25,6 @@ class WordMixup(Method):
     name: ClassVar[str] = "word_mixup"
     paper: ClassVar[str] = "Guo et al. 2019 (arXiv 1905.08941)"
     mixes: ClassVar[str] = "word vectors"
+    layer = 0
 
     alpha: float = 1.0
-    per_row: bool = False
-
-    def check(self, encoder_layers: int, views: int | None) -> None:
-        """Refuses alpha ≤ 0."""
-        check_alpha(self.name, self.alpha)
-
-    def loss(
-        self,
-        model: Classifier,
-        batch: Batch,
-        progress: Progress,
-        generator: np.random.Generator,
-        mix: Mix | None = None,
-    ) -> Outcome:
-        """Soft cross-entropy of the mixed rows; `mix` where it is not to be drawn."""
-        mix = mix or draw_mix(len(batch.labels), self.alpha, False, generator, self.per_row)
-        return mixed_outcome(model, batch, mix, layer=0)

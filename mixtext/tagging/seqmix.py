@@ -1,7 +1,7 @@
 """SeqMix: new tagged sentences, mixed out of two, before training.
 
-Zhang, Yu and Zhang, EMNLP 2020 (arXiv 2010.02322). What is mixed stands in `mixing/sequences.py`;
-`active/augment.py` makes the sentences. Here are the settings, and the loss on the soft labels that
+Zhang, Yu and Zhang, EMNLP 2020 (arXiv 2010.02322). What is mixed stands in `mixing.py`;
+`generation.py` makes the sentences. Here are the settings, and the loss on the soft labels that
 come out: −Σ_c y_c log p_c, averaged over words, which for one-hot labels is plain cross-entropy.
 """
 
@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from mixtext.errors import InputError
+from mixtext.losses import at_least_float32
 from mixtext.methods.base import Method, Outcome, Progress, check_alpha
 from mixtext.tagging.mixing import Pairing
 
@@ -23,7 +24,7 @@ def token_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         logits: `(B, T, C)`.
         targets: soft labels, `(B, T, C)`; all 0 where a token has none.
     """
-    log_p = logits.float().log_softmax(dim=-1)
+    log_p = at_least_float32(logits).log_softmax(dim=-1)
     return -(targets * log_p).sum() / (targets.sum(dim=-1) > 0).sum().clamp(min=1)
 
 
@@ -68,7 +69,7 @@ class SeqMix(Method):
     ngram: int = 3
     quantiles: tuple[float, ...] = (0.0, 0.95)
 
-    def check(self, encoder_layers: int = 0, views: int | None = None) -> None:
+    def check(self, encoder_layers: int = 0, views: int | None = None, pairs: bool = False) -> None:
         """Refuses values out of range; encoder and views do not matter here."""
         check_alpha(self.name, self.alpha)
         if self.rate < 0:

@@ -201,3 +201,10 @@ def test_a_task_that_a_method_does_not_declare_is_refused(corpora, recipe_of, na
 def test_an_encoder_of_other_rows_is_refused(corpora, recipe_of, rows, kind, words):
     with pytest.raises(InputError, match=words):
         Run.prepare(recipe_of("supervised", kind), corpora[rows])
+
+
+def test_the_official_span_rule_refuses_pairs_before_training(corpora, recipe_of):
+    recipe = recipe_of("ssmix", "kim_cnn", "ssmix.official_spans=true")
+    Run.prepare(recipe, corpora["single"])
+    with pytest.raises(InputError, match=r"ssmix\.official_spans is true, but .* pairs"):
+        Run.prepare(recipe, corpora["pair"])

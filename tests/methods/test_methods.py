@@ -297,14 +297,14 @@ def test_hidden_labels_never_reach_the_loss():
 def test_separate_mixing_keeps_labelled_and_unlabelled_apart(idle):
     method = replace(MIXTEXT, separate=True, idle_rows=idle)
     generator, batch = np.random.default_rng(0), tiny_batch(4, 3, 2)
-    moved = np.zeros(13, dtype=int)
+    rows = 16 if idle else 13
+    moved = np.zeros(rows, dtype=int)
     for _ in range(50):
         partner = method.draw(batch, generator)[0].partner.numpy()
         assert sorted(partner[:4]) == list(range(4))
-        assert sorted(partner[4:13]) == list(range(4, 13))
-        assert partner[13:].tolist() == ([13, 14, 15] if idle else [])
-        moved += partner[:13] != np.arange(13)
-    assert moved.min() > 0
+        assert sorted(partner[4:]) == list(range(4, rows))
+        moved += partner != np.arange(rows)
+    assert moved.min() > 0  # idle rows among them: the official code permutes them too
 
 
 def test_mixing_the_union_pairs_labelled_with_unlabelled():
@@ -374,10 +374,10 @@ def test_ramp(ramp, progress, expected):
 def test_margin_acts_when_it_has_a_weight(kind):
     model, batch = tiny_model(), tiny_batch(4, 3, 2)
     margin = 0.95 if kind == "squared_norm" else 0.05
-    plain = run(MIXTEXT, model, batch, draw=no_mix(13))
+    plain = run(MIXTEXT, model, batch)
     method = replace(MIXTEXT, margin_weight=2.0, margin=margin, margin_kind=kind)
-    outcome = run(method, model, batch, draw=no_mix(13))
-    p = predictions(model, batch)[4:]
+    outcome = run(method, model, batch)
+    p = predictions(model, batch)[-3:]  # of the originals, unmixed whatever was drawn
     if kind == "squared_norm":
         expected = (margin - (p * p).sum(-1)).clamp(min=0).mean().item()
     else:
@@ -388,15 +388,33 @@ def test_margin_acts_when_it_has_a_weight(kind):
     assert added == pytest.approx(2 * expected, abs=1e-5)
     # Its gradient asks for confidence: a small step along it lowers the margin term.
     rows = batch.rows
-    logits = model(rows)[4:]
+    logits = model(rows)[-3:]
     before = squared_norm_margin(logits, 0.95)
     gradient = gradients(model, before)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name in gradient:
                 weight -= 1e-3 * gradient[name]
-        after = squared_norm_margin(model(rows)[4:], 0.95)
+        after = squared_norm_margin(model(rows)[-3:], 0.95)
     assert after < before
+
+
+def test_the_margin_is_trained_on_unmixed_originals():
+    # Beside the loss without it, its gradient is that of a plain pass over the originals.
+    model, batch = tiny_model(), tiny_batch(4, 3, 2)
+    method = replace(MIXTEXT, margin_weight=2.0, margin=0.95)
+    seen = record_forwards(model)
+    found = gradients(model, run(method, model, batch).loss)
+    passes = [(len(rows), training) for rows, training in seen]
+    assert passes == [(9, False), (13, True), (3, True)]  # guess, mixed rows, originals
+    assert torch.equal(seen[-1][0].ids, batch.rows.ids[-3:])
+    del seen[:]
+    expected = gradients(model, run(MIXTEXT, model, batch).loss)
+    assert len(seen) == 2  # without a weight there is no pass for it
+    margin = gradients(model, squared_norm_margin(model(batch.rows)[-3:], 0.95))
+    assert max(value.abs().max() for value in margin.values()) > 0.01
+    for name, value in expected.items():
+        assert_close(found[name], value + 2 * margin[name], atol=1e-5, rtol=1e-4)
 
 
 def test_labelled_loss_variant():
@@ -408,6 +426,17 @@ def test_labelled_loss_variant():
         logits = model(rows)[:4]
     expected = -torch.sigmoid(logits).log()[torch.arange(4), batch.labels].mean()
     assert_close(outcome.metrics["loss/labelled"], expected)
+
+
+def test_idle_rows_have_no_loss_where_they_are_partners():
+    # Mixed separately they lend their states and guesses, and are asked for nothing themselves.
+    model, batch = tiny_model(), tiny_batch()
+    method = replace(MIXTEXT, idle_rows=True, separate=True)
+    partner = torch.tensor([1, 2, 3, 0, *range(13, 16), *range(7, 13), *range(4, 7)])
+    plain = torch.where(partner < 13, partner, partner - 3)  # an idle row is its original again
+    lent = run(method, model, batch, draw=(Mix(torch.tensor(0.6), partner), 1))
+    own = run(MIXTEXT, model, batch, draw=(Mix(torch.tensor(0.6), plain[:13]), 1))
+    assert_close(lent.loss, own.loss, atol=1e-6, rtol=0)
 
 
 def test_idle_rows_change_nothing_without_dropout():

@@ -193,8 +193,15 @@ def test_the_official_rule_to_the_letter(bert, both_halves, official):
     assert_close(torch.tensor(outcome.draws["lam"]), ratio)
     assert outcome.loss.item() == pytest.approx(official["loss_list"].mean().item(), abs=1e-5)
     assert not torch.equal(rows_seen(bert, SSMix(), both_halves)[1][1].ids, ids)
-    with pytest.raises(InputError, match="official_spans"):
+    with pytest.raises(InputError, match=r"official_spans .* ssmix\.span"):
         SSMix(official_spans=True, span=False).check(3, None)
+
+
+def test_the_official_rule_is_for_single_texts():
+    with pytest.raises(InputError, match=r"official_spans is true, but the texts come in pairs"):
+        SSMix(official_spans=True).check(3, None, pairs=True)
+    SSMix(official_spans=True).check(3, None)
+    SSMix().check(3, None, pairs=True)
 
 
 # ---- SSMix: what holds for every batch
