@@ -1,9 +1,10 @@
 """Guess and sharpen: soft labels for unlabelled texts from the model's own predictions."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+from mixtext.deferred import Tensor, torch
 
 
 def guess(probabilities: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

@@ -1,14 +1,15 @@
 """Batches: rows tokenised once, an order that is a function of position, padding to the batch."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from mixtext.data.views import Row, ViewSource
+from mixtext.deferred import Tensor, torch
 from mixtext.errors import InputError
 
 
@@ -49,7 +50,7 @@ class Tokens:
         types = None if self.types is None else self.types[part]
         return Row(self.ids[part], self.words[part], types, self.side[part])
 
-    def collate(self, rows: Sequence[Row], pad_to: int = 0) -> "Padded":
+    def collate(self, rows: Sequence[Row], pad_to: int = 0) -> Padded:
         """The rows as one batch, padded to the longest or to `pad_to` tokens."""
         return pad(rows, self.pad_id, pad_to)
 
@@ -197,16 +198,16 @@ class Padded:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def to(self, device: torch.device) -> "Padded":
+    def to(self, device: torch.device) -> Padded:
         """The same rows on another device."""
         return self._each(lambda x: x.to(device))
 
-    def __getitem__(self, index: Tensor) -> "Padded":
+    def __getitem__(self, index: Tensor) -> Padded:
         """Some of the rows; negative indices count from the end."""
         index = index.to(self.ids.device)
         return self._each(lambda x: x[index])
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Padded":
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Padded:
         return Padded(
             change(self.ids),
             *(None if x is None else change(x) for x in (self.mask, self.types, self.side)),
@@ -308,7 +309,7 @@ class Batch:
     row_ids: list[str]
     unknown_id: int | None = None
 
-    def to(self, device: torch.device) -> "Batch":
+    def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
         return replace(self, rows=self.rows.to(device), labels=self.labels.to(device))
 

@@ -4,12 +4,13 @@ Every method of the mixup family is `interpolate(x, mix)` on another `x`: input 
 vectors, hidden states, sentence vectors, soft labels or scores.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from mixtext.deferred import Tensor, torch
 from mixtext.errors import InputError
 
 
@@ -25,7 +26,7 @@ class Mix:
     lam: Tensor
     partner: Tensor
 
-    def to(self, device: torch.device | str) -> "Mix":
+    def to(self, device: torch.device | str) -> Mix:
         """The same draw on another device."""
         return Mix(self.lam.to(device), self.partner.to(device))
 

@@ -12,11 +12,11 @@ Shapes: B rows, T positions, S texts a row (1, or 2 for pairs), K the widest spa
     targets = interpolate(one_hot, Mix(1 - weight, partner))           # (B, C)
 """
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from __future__ import annotations
 
+import numpy as np
+
+from mixtext.deferred import F, Tensor, torch
 from mixtext.errors import InputError
 
 
