@@ -1,1 +1,36 @@
-"""MixText and the mixup family for text: semi-supervised classification from few labels."""
+"""MixText and the mixup family for text: semi-supervised classification from few labels.
+
+    from mixtext import Corpus, Recipe, load, train
+
+Importing the package loads none of this: each name is fetched when it is asked for.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mixtext.data.corpus import Corpus
+    from mixtext.inference import load
+    from mixtext.recipe import Recipe
+    from mixtext.run import train
+
+__version__ = "0.1.0"  # pyproject.toml takes it from here
+__all__ = ["Corpus", "Recipe", "__version__", "load", "train"]
+
+_HOMES = {
+    "Corpus": "mixtext.data.corpus",
+    "Recipe": "mixtext.recipe",
+    "load": "mixtext.inference",
+    "train": "mixtext.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mixtext' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

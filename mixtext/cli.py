@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from mixtext import __version__
 from mixtext.active_commands import ACTIVE_COMMANDS
 from mixtext.data_commands import (
     UNSAID,
@@ -305,8 +306,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0; 2 for bad input; 3 for a lost training."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     arguments = _in_order(sys.argv[1:] if arguments is None else arguments)
+    if arguments == ["--version"]:
+        print(f"mixtext {__version__}")
+        return 0
     commands, prog = COMMANDS, "mixtext"
-    about = "Text classification from few labels: MixText and the mixup family."
+    about = (
+        "Text classification from few labels: MixText and the mixup family. "
+        "--version prints the version."
+    )
     if arguments[:1] == ["active"] and arguments[1:]:
         commands, prog, arguments = ACTIVE_COMMANDS, "mixtext active", arguments[1:]
         about = "Active learning for tagging, with sentences made by SeqMix."

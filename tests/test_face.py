@@ -1,0 +1,87 @@
+"""What a person meets first: the names of the package, its version, and how soon it answers."""
+
+import ast
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import mixtext
+from mixtext.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+SLOW = ("torch", "transformers", "scipy", "sklearn", "matplotlib", "tensorboard")
+
+# Runs a command, then names what it has loaded of the packages that take long.
+LISTS_LOADED = f"""
+import sys
+from mixtext.cli import main
+try:
+    code = main(sys.argv[1:])
+except SystemExit as done:
+    code = done.code
+print(*(name for name in {SLOW} if name in sys.modules), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def python(code, *arguments):
+    """Runs Python on `code` in the repository; what it wrote to both streams, and the seconds."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr, time.perf_counter() - began
+
+
+def test_every_name_is_there_and_is_the_one_that_type_checkers_see():
+    tree = ast.parse(Path(mixtext.__file__).read_text(encoding="utf-8"))
+    shown = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for branch in tree.body
+        if isinstance(branch, ast.If)
+        for node in branch.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert {*shown, "__version__"} == set(mixtext.__all__) <= set(dir(mixtext))
+    for name, home in shown.items():
+        found = getattr(mixtext, name)
+        assert home == f"{found.__module__}.{found.__qualname__}"
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="'no_such_name'"):
+        mixtext.no_such_name  # noqa: B018
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"mixtext {mixtext.__version__}\n"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", mixtext.__version__)
+
+
+def test_importing_the_package_loads_nothing():
+    code = "import sys; old = set(sys.modules); import mixtext; print(*set(sys.modules) - old)"
+    loaded = python(code)[0].split()
+    assert [x for x in loaded if x.split(".")[0] not in sys.stdlib_module_names] == ["mixtext"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["--help"],
+        ["train", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_what_only_lists_waits_for_nothing(arguments):
+    """Under a second on a free core; the bound here is for a machine that others use too."""
+    said, loaded, seconds = python(LISTS_LOADED, *arguments)
+    assert said and loaded == "\n"
+    assert seconds < 5
