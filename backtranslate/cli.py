@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from backtranslate.backends import BACKENDS
-from backtranslate.driver import Executor, Settings, make_views
+from backtranslate.driver import make_views
+from backtranslate.jobs import Executor, Settings
 from backtranslate.manifest import WriteError
 from backtranslate.pickles import export_pickles, import_pickles
 from backtranslate.quality import Pair, describe, measure

@@ -6,7 +6,7 @@ Ray workers need this package and the models; the process that calls writes the 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from backtranslate.driver import perform
+from backtranslate.jobs import perform
 from backtranslate.translator import BacktranslateError
 
 # Times that a task is done again when its worker or machine dies.
@@ -14,7 +14,7 @@ RETRIES = 5
 
 
 class RayTasks:
-    """An executor (see `driver.py`) that hands its jobs to Ray.
+    """An executor (see `jobs.py`) that hands its jobs to Ray.
 
     Uses the Ray that this process is connected to; else connects to the cluster that the address
     names, and without one starts a local Ray.

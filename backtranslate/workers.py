@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from backtranslate.driver import Job, perform
+from backtranslate.jobs import Job, perform
 from backtranslate.translator import BacktranslateError
 
 # A job that has killed so many workers will kill the next one too.
@@ -19,7 +19,7 @@ DEATHS = 3
 
 
 class Processes:
-    """An executor (see `driver.py`) of worker processes that keep their models from job to job.
+    """An executor (see `jobs.py`) of worker processes that keep their models from job to job.
 
     Use as a context manager; workers are started with the first job and end with the block.
 

@@ -5,10 +5,12 @@
            <- active_commands, data_commands <- cli
 
 backtranslate stands beside: it imports nothing from mixtext, and only data/views.py and cli.py
-import it. A room is a module or a sub-package directly below mixtext/.
+import it. A room is a module or a sub-package directly below mixtext/. Inside a room, and inside
+backtranslate, any module may import any other, but never in a circle.
 """
 
 import ast
+import graphlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,6 +121,52 @@ def violations(source: str, module: str, is_package: bool = False) -> list[str]:
                 side = "beside" if RANKS[target] == RANKS[room] else "above"
                 found.append(f"{where} '{target}' stands {side} '{room}'.")
     return found
+
+
+def circle(modules: dict[str, tuple[str, bool]]) -> list[str]:
+    """Modules of which each imports the one before it and the first the last; empty without any.
+
+    `modules` maps a dotted name to its source and whether it is a package's __init__. An import
+    inside a function counts: it opens a circle at run time, not in the reader's head.
+    """
+    graph: dict[str, set[str]] = {}
+    for module, (source, is_package) in modules.items():
+        graph[module] = set()
+        for _, name in imported(source, module, is_package):
+            while name not in modules and "." in name:
+                name = name.rpartition(".")[0]  # a name in a module counts as the module
+            if name in modules and name != module:
+                graph[module].add(name)
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_circle():
+    modules = {}
+    for path in sources():
+        module, is_package = module_name(path)
+        modules[module] = path.read_text(encoding="utf-8"), is_package
+    assert not (found := circle(modules)), " <- ".join(found)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("from b.other import x", "def f():\n    from b.one import y"),
+        ("import b.other", "from . import one"),
+        ("from .other import x", "if TYPE_CHECKING:\n    import b.one as o"),
+        ("from b import other", "import_module('b.one')"),
+    ],
+)
+def test_a_circle_is_caught(one, other):
+    modules = {"b": ("", True), "b.one": (one, False), "b.other": (other, False)}
+    assert set(circle(modules)) == {"b.one", "b.other"}
+    assert circle({**modules, "b.other": ("import math", False)}) == []
+    through = {"b": ("from b.one import x", True), "b.one": ("from b import x", False)}
+    assert set(circle(through)) == {"b", "b.one"}
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))

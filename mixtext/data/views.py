@@ -14,7 +14,8 @@ from typing import Any, Protocol, TextIO
 
 import numpy as np
 
-from backtranslate.driver import Settings, make_views
+from backtranslate.driver import make_views
+from backtranslate.jobs import Settings
 from backtranslate.store import Corpus as Texts
 from backtranslate.store import merge, sha1
 from backtranslate.translator import BacktranslateError

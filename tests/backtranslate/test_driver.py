@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from backtranslate import backends, driver
-from backtranslate.driver import Settings, make_views
+from backtranslate import backends, jobs
+from backtranslate.driver import make_views
+from backtranslate.jobs import Settings
 from backtranslate.manifest import read_manifest
 from backtranslate.pipeline import derive_seed
 from backtranslate.store import Corpus, merge, read_records, shard_path
@@ -104,7 +105,7 @@ def shuffles(monkeypatch):
     """The same translator in this process."""
     monkeypatch.setattr(backends, "load", backends.load)
     monkeypatch.setattr(backends, "BACKENDS", dict(backends.BACKENDS))
-    monkeypatch.setattr(driver, "_loaded", {})
+    monkeypatch.setattr(jobs, "_loaded", {})
     exec(compile(JOB, "job.py", "exec"), {"__name__": "job"})
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from backtranslate import backends, driver
-from backtranslate.driver import Settings, make_views
+from backtranslate import backends, jobs
+from backtranslate.driver import make_views
+from backtranslate.jobs import Settings
 from backtranslate.store import Corpus, merge
 from backtranslate.translator import BacktranslateError
 
@@ -77,7 +78,7 @@ def execute(cluster, monkeypatch):
 
     monkeypatch.setattr(backends, "load", backends.load)
     monkeypatch.setattr(backends, "BACKENDS", dict(backends.BACKENDS))
-    monkeypatch.setattr(driver, "_loaded", {})
+    monkeypatch.setattr(jobs, "_loaded", {})
     monkeypatch.delenv("DIES", raising=False)
     words: dict = {}
     exec(WORDS, words)
