@@ -16,7 +16,7 @@ from mixtext import __version__
 from mixtext.active_commands import ACTIVE_COMMANDS
 from mixtext.data_commands import (
     UNSAID,
-    Flat,
+    ReadFlags,
     datasets,
     inspect_data,
     methods,
@@ -123,7 +123,7 @@ def evaluate(
     data: str,
     root: Path | None = None,
     part: str = "test",
-    columns: Flat = UNSAID,
+    read: ReadFlags = UNSAID,
 ) -> int:
     """Score a trained model: mixtext evaluate RUN --data FILE|NAME
 
@@ -136,35 +136,30 @@ def evaluate(
             whose tokens and tags are in the columns --text and --label.
         root: folder that holds a catalogue data set.
         part: of a catalogue data set: train, dev or test.
-        columns: What the file holds:
+        read: How it is read:
     """
     from mixtext.tagging.entities import is_tagger
 
     if is_tagger(run):
         from mixtext.tagging.run import evaluate_tagger
 
-        token = columns.text[0] if columns.text else ""
-        print(json.dumps(evaluate_tagger(run, data, token, columns.label)))
+        print(json.dumps(evaluate_tagger(run, data, read)))
         return 0
-    from mixtext.data.read.catalogue import CATALOGUE, load, read_file
+    from mixtext.data.read.catalogue import CATALOGUE, load
+    from mixtext.data.read.readers import read_corpus
     from mixtext.inference import load as load_model
     from mixtext.run import evaluate as score
 
     predictor = load_model(run)
-    options = columns.given()
     if data in CATALOGUE:
-        if surplus := sorted(options.keys() - {"text", "encoding_errors"}):
-            raise InputError(
-                f"--{surplus[0]} is given but the catalogue fixes it for {data}: leave it out."
-            )
-        corpus = load(data, root, part, **options)
-    elif predictor.task == "regression" and not columns.scores:
+        corpus = load(data, root, part, read)
+    elif predictor.task == "regression" and not read.scores:
         raise InputError(
             f"the model of {run} tells scores: say the least and the most that a score in {data} "
             "may be, such as --scores 0 5."
         )
     else:
-        corpus = read_file(data, **options)
+        corpus = read_corpus(data, read)
     print(json.dumps({"rows": len(corpus), **score(predictor, corpus)}))
     return 0
 
@@ -248,7 +243,7 @@ def back_translate(
     options: Annotated[tuple[str, ...], POSITIONAL] = (),
     out: Path = Path("views"),
     root: Path | None = None,
-    columns: Flat = UNSAID,
+    read: ReadFlags = UNSAID,
 ) -> int:
     """Make views of a corpus: mixtext backtranslate DATA --out DIR --backend … --pivots …
 
@@ -261,12 +256,12 @@ def back_translate(
         options: for python -m backtranslate.
         out: folder of the store.
         root: folder that holds a catalogue data set.
-        columns: What the file holds:
+        read: How it is read:
     """
     from backtranslate.cli import main as backtranslate_main
-    from mixtext.data.prepare import load_corpora
+    from mixtext.data.read.catalogue import load_any
 
-    corpus, _, _ = load_corpora(columns.settings(data, root))
+    corpus, _ = load_any(data, read, root=root)
     if corpus.vectors is not None:
         raise InputError(f"{data} holds vectors: there is no text to translate.")
     out.mkdir(parents=True, exist_ok=True)
@@ -359,8 +354,7 @@ def _in_order(arguments: list[str]) -> list[str]:
         parts: dict[bool, list[str]] = {False: [], True: []}
         for argument in arguments:
             if argument.startswith("-"):
-                names = ("out", "root", "text", "pair", "label", "scores", "no-header", "help")
-                ours = {"-h", "--encoding-errors", *(f"--{name}" for name in names)}
+                ours = {"-h", "--help", "--out", "--root", *map(UNSAID.called, vars(UNSAID))}
                 foreign = argument.partition("=")[0] not in ours
             parts[foreign].append(argument)
         return [*parts[False], "--", *parts[True]]
@@ -374,12 +368,12 @@ def _in_order(arguments: list[str]) -> list[str]:
 
 def _rows_to_predict(run: Path, kind: str, text: tuple[str, ...], file: Path | None) -> "Corpus":
     """What was typed, or the rows of a file or standard input; `kind` as `kind_of_rows` says it."""
-    from mixtext.data.read.catalogue import read_file
     from mixtext.data.read.lines import read_lines
+    from mixtext.data.read.readers import read_corpus
     from mixtext.inference import unlabelled
 
     if file is not None and file.suffix.lower() == ".npz":
-        return read_file(file)
+        return read_corpus(file)
     if kind == "vectors" or (kind == "pairs" and text):
         rows = "an .npz file" if kind == "vectors" else 'lines of {"text": …, "pair": …}'
         raise InputError(f"the model of {run} was trained on {kind}: give --file with {rows}.")

@@ -2,66 +2,36 @@
 
 import shlex
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated
 
 import tyro
 
+from mixtext.data.read.options import ReadOptions
 from mixtext.errors import InputError
-
-if TYPE_CHECKING:  # importing the data takes seconds, which `mixtext --help` should not cost
-    from mixtext.data.settings import DataSettings
 
 POSITIONAL = tyro.conf.Positional
 
 
-@dataclass(frozen=True)
-class Columns:
-    """What a file holds; a name from the catalogue says most of it by itself.
+class Flags(ReadOptions):
+    """How rows are read, said on the command line."""
 
-    Attributes:
-        text: columns of the text.
-        pair: columns of the second text, for pairs.
-        label: column of the label.
-        scores: least and most score, where the labels are scores: --scores 0 5.
-        header: the first line names the columns.
-        encoding_errors: strict or replace.
-    """
-
-    text: tuple[str, ...] = ()
-    pair: tuple[str, ...] = ()
-    label: str = ""
-    scores: tuple[float, ...] = ()
-    header: bool = True
-    encoding_errors: Literal["", "strict", "replace"] = ""
-
-    def given(self) -> dict[str, Any]:
-        """Those that are not as they are by default."""
-        return {k: v for k, v in vars(self).items() if v != getattr(Columns, k)}
-
-    def settings(
-        self, corpus: str, root: Path | None = None, test: Path | None = None
-    ) -> "DataSettings":
-        """The same as a recipe says it, checked."""
-        from mixtext.data.settings import DataSettings
-
-        made = DataSettings(
-            corpus=corpus, root=str(root or ""), test=str(test or ""), **self.given()
-        )
-        made.check()
-        return made
+    def called(self, name: str) -> str:
+        """What the user calls a field."""
+        if getattr(ReadOptions, name) is True:
+            name = f"no-{name}"
+        return f"--{name.replace('_', '-')}"
 
 
-Flat = tyro.conf.OmitArgPrefixes[Columns]  # --text, not --columns.text
-UNSAID = Columns()
+ReadFlags = tyro.conf.OmitArgPrefixes[Flags]  # --text, not --options.text
+UNSAID = Flags()
 
 
 def inspect_data(
     data: Annotated[str, POSITIONAL],
     root: Path | None = None,
     test: Path | None = None,
-    columns: Flat = UNSAID,
+    read: ReadFlags = UNSAID,
     encoder: str = "minilm",
     max_length: int = 64,
 ) -> int:
@@ -74,15 +44,15 @@ def inspect_data(
         data: a file, a folder, or a name from the catalogue (`mixtext datasets`).
         root: folder that holds a catalogue data set.
         test: the test file.
-        columns: What the file holds:
+        read: How it is read:
         encoder: whose tokenizer counts the tokens.
         max_length: tokens beyond which a text would be cut.
     """
     from mixtext.data.inspection import describe, inspect
-    from mixtext.data.prepare import load_corpora
+    from mixtext.data.read.catalogue import load_any
     from mixtext.models.pretrained import load_tokenizer
 
-    corpus, held, _ = load_corpora(columns.settings(data, root, test))
+    corpus, held = load_any(data, read, root=root, test=test)
     tokenizer = None if corpus.vectors is not None else load_tokenizer(encoder)
     print(describe(inspect(corpus, held, tokenizer, max_length)))
     return 0
@@ -93,7 +63,7 @@ def new_recipe(
     out: Path | None = None,
     root: Path | None = None,
     test: Path | None = None,
-    columns: Flat = UNSAID,
+    read: ReadFlags = UNSAID,
     method: str = "",
 ) -> int:
     """Write a commented recipe for your own data: mixtext new-recipe DATA [--out FILE]
@@ -106,12 +76,12 @@ def new_recipe(
         out: the file to write; if not given, NAME.toml here. An existing file is kept.
         root: folder that holds a catalogue data set.
         test: the test file; without one, a part of the data is set aside.
-        columns: What the file holds:
+        read: How it is read:
         method: the method to begin with; if not given, mixtext, or tmix for scores.
     """
     from mixtext.starter import starter_recipe
 
-    name, recipe = starter_recipe(columns.settings(data, root, test), method)
+    name, recipe = starter_recipe(data, read, root=root, test=test, method=method)
     out = out or Path(f"{name}.toml")
     if out.exists():
         raise InputError(f"{out} exists already: name another file with --out.")

@@ -1,19 +1,18 @@
 """A first recipe for one's own data, with the numbers that the data ask for."""
 
-import json
 import shlex
 from pathlib import Path
 
 import numpy as np
 
 from mixtext.data.corpus import Corpus
-from mixtext.data.prepare import load_corpora
-from mixtext.data.read.catalogue import CATALOGUE
-from mixtext.data.settings import DataSettings
+from mixtext.data.read.catalogue import CATALOGUE, load_any
+from mixtext.data.read.options import UNSAID, ReadOptions
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
 from mixtext.recipe import Recipe
 from mixtext.run import check_task
+from mixtext.toml_tables import to_toml
 
 TEMPLATE = """\
 # {name}: {rows:,} training rows, {labels_are}, {test}.
@@ -70,11 +69,21 @@ layers = [3, 4, 5]
 """
 
 
-def starter_recipe(settings: DataSettings, method: str = "") -> tuple[str, str]:
+def starter_recipe(
+    data: str,
+    options: ReadOptions = UNSAID,
+    *,
+    root: Path | None = None,
+    test: Path | None = None,
+    method: str = "",
+) -> tuple[str, str]:
     """Reads the data and writes a recipe that fits them.
 
     Args:
-        settings: which corpus, its columns and, for regression, its scores.
+        data: a file, a folder, or a name from the catalogue.
+        options: its columns, for regression its scores, and how it is read.
+        root: folder that holds a catalogue data set.
+        test: the test file.
         method: a name from `METHODS`; "": mixtext, or tmix for regression.
 
     Returns:
@@ -86,10 +95,10 @@ def starter_recipe(settings: DataSettings, method: str = "") -> tuple[str, str]:
     """
     if method and method not in METHODS:
         raise InputError(f"method is {method!r}: it must be one of {', '.join(METHODS)}.")
-    train, held, _ = load_corpora(settings)
+    train, held = load_any(data, options, root=root, test=test)
     if train.vectors is not None:
         raise InputError(
-            f"{settings.corpus} holds vectors, and new-recipe writes recipes for texts: write one "
+            f"{data} holds vectors, and new-recipe writes recipes for texts: write one "
             "by hand, with model.encoder = 'mlp' or 'small_cnn' and method = 'mixup'."
         )
     regression = train.task == "regression"
@@ -100,11 +109,11 @@ def starter_recipe(settings: DataSettings, method: str = "") -> tuple[str, str]:
     smallest = labelled if regression else _smallest_class(train)
     if regression and labelled < 3:
         raise InputError(
-            f"{settings.corpus}: 3 rows with a score are needed, and {labelled} have one: add some."
+            f"{data}: 3 rows with a score are needed, and {labelled} have one: add some."
         )
     if not regression and (train.classes < 2 or smallest < 3):
         raise InputError(
-            f"{settings.corpus}: each of at least two classes needs 3 labelled rows or more, and "
+            f"{data}: each of at least two classes needs 3 labelled rows or more, and "
             f"the smallest of {train.classes} has {smallest}: add labels or drop that class."
         )
     # Rows of a class, or in all: a test part and a dev part where nothing is given, the rest to
@@ -118,34 +127,21 @@ def starter_recipe(settings: DataSettings, method: str = "") -> tuple[str, str]:
     steps = min(2000, max(300, 3 * labels // 8)) if regression else 300  # 3 epochs of batches of 8
     median, long = _token_quantiles(train)
     fitting = [n for n in (32, 64, 128, 256) if n >= long]
-    quotes = json.dumps
-    source = "".join(
-        f"{field} = {quotes(list(value) if isinstance(value, tuple) else value)}\n"
-        for field in (
-            "root",
-            "test",
-            "text",
-            "pair",
-            "label",
-            "scores",
-            "header",
-            "encoding_errors",
-        )
-        if (value := getattr(settings, field)) != getattr(DataSettings(), field)
-    )
-    data = settings.corpus
+    places = {"root": root, "test": test}
+    said = {k: str(v) for k, v in places.items() if v} | options.given()
+    source = "".join(f"{k} = {to_toml(v)}\n" for k, v in said.items())
     name = data if data in CATALOGUE else Path(data).stem
     recipe = TEMPLATE if regression else TEMPLATE + UNLABELLED
     return name, (recipe + TMIX).format(
         name=name,
-        quoted=quotes(name, ensure_ascii=False),
+        quoted=to_toml(name),
         file=shlex.quote(f"{name}.toml"),
         rows=len(train),
         labels_are="with scores" if regression else f"{train.classes} classes",
         test="no test file" if held is None else f"{len(held):,} test rows",
         method=method,
         methods=", ".join(m.name for m in METHODS.values() if train.task in m.tasks),
-        corpus=quotes(data),
+        corpus=to_toml(data),
         source=source,
         each="in all" if regression else "of each class",
         labels=labels,

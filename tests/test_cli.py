@@ -435,8 +435,8 @@ def test_inspect_data_of_pairs_with_scores(capsys, encoder, refused, likeness):
     assert main([*arguments, "--scores", "1", "5"]) == 0
     out = capsys.readouterr().out
     assert "train: 60 pairs, scores" in out and "score: min 1, " in out and "max 5" in out
-    assert "data.scores" in refused(*arguments, "--scores", "5", "1")
-    assert "data.scores" in refused(*arguments, "--scores", "5")
+    assert "--scores is [5.0, 1.0]" in refused(*arguments, "--scores", "5", "1")
+    assert "--scores is [5.0]" in refused(*arguments, "--scores", "5")
 
 
 def test_back_translated_views_of_a_recipe_are_made_once(recipe, tmp_path, capsys):

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from mixtext.cli import main
-from mixtext.data.settings import DataSettings
+from mixtext.data.read.options import ReadOptions
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
 from mixtext.recipe import load_recipe
@@ -102,14 +102,14 @@ def test_a_file_without_a_header_that_is_not_utf8(tmp_path, train_as_written):
 def test_length_counts_both_texts(tmp_path):
     rows = [["word " * 30, "word " * 20, label] for label in "ab" * 10]
     path = write(tmp_path / "long.csv", ["text", "other", "label"], rows)
-    single = starter_recipe(DataSettings(corpus=str(path)))[1]
-    pair = starter_recipe(DataSettings(corpus=str(path), pair=("other",)))[1]
+    single = starter_recipe(str(path))[1]
+    pair = starter_recipe(str(path), ReadOptions(pair="other"))[1]
     assert "\nmax_length = 64 " in single and "\nmax_length = 128 " in pair
 
 
 def refusal(path, method="", **settings):
     with pytest.raises(InputError) as refused:
-        starter_recipe(DataSettings(corpus=str(path), **settings), method)
+        starter_recipe(str(path), ReadOptions(**settings), method=method)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 

@@ -175,11 +175,6 @@ class Scorer:
     """Turns label cells into scores in a range, or None, as `Corpus.from_lists` takes them."""
 
     def __init__(self, column: str, scores: Sequence[float]) -> None:
-        if len(scores) != 2 or not all(map(math.isfinite, scores)) or scores[0] >= scores[1]:
-            raise InputError(
-                f"scores is {list(scores)}: give two numbers, the least and the most that a score "
-                "may be."
-            )
         self.column = column
         self.least, self.most = scores
 

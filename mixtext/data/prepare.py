@@ -1,10 +1,10 @@
 """From settings to data that a run can learn from: corpora read, checked and split."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from mixtext.data.corpus import Corpus, align_labels
-from mixtext.data.read.catalogue import load_any, read_file
+from mixtext.data.read.catalogue import load_any
+from mixtext.data.read.readers import read_corpus
 from mixtext.data.settings import DataSettings
 from mixtext.data.splits import (
     OFFICIAL_POOL,
@@ -44,26 +44,9 @@ def load_corpora(
 
     The third part of what is returned is notes on what was found.
     """
-    options: dict[str, Any] = {}
-    if settings.text:
-        options["text"] = settings.text
-    if settings.pair:
-        options["pair"] = settings.pair
-    if settings.scores:
-        options["scores"] = settings.scores
-    if settings.label:
-        options["label"] = settings.label
-    if settings.id:
-        options["id_column"] = settings.id
-    if settings.encoding_errors:
-        options["encoding_errors"] = settings.encoding_errors
-    if not settings.header:
-        options["header"] = False
-    if settings.skip_empty:
-        options["skip_empty"] = True
     if train is None:
         train, test = load_any(
-            settings.corpus, root=settings.root or None, test=settings.test or None, **options
+            settings.corpus, settings, root=settings.root or None, test=settings.test or None
         )
     notes = []
     replaced = train.replacements + (test.replacements if test is not None else 0)
@@ -78,9 +61,8 @@ def load_corpora(
         rest, held = hold_out(train.labels, settings.test_per_class, 0, train.label_names)
         train, test = train.select(rest), train.select(held)
     if settings.unlabelled:
-        options.pop("scores", None)  # those rows have none
-        options |= {"label": None, "name": "unlabelled"}
-        train = train.extended(read_file(settings.unlabelled, **options))
+        more = read_corpus(settings.unlabelled, settings, labels=False, name="unlabelled")
+        train = train.extended(more)
     if test is not None:
         test = align_labels(train, test)
         leaks = duplicates(train, test)

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from mixtext.data.read.options import ReadOptions
 from mixtext.errors import InputError
 
 
 @dataclass(frozen=True)
-class DataSettings:
-    """The corpus and how it is split.
-
-    For regression, where there are no classes, "of each class" means "in all" everywhere.
+class CorpusSettings:
+    """Where the corpus is.
 
     Attributes:
         corpus: a name from the catalogue (`mixtext datasets`), or the path of a CSV, TSV, JSONL or
@@ -21,18 +20,21 @@ class DataSettings:
         test: path of the test file, for a corpus given by path; empty: see `test_per_class`.
         unlabelled: path of a file with further texts, without labels, for the pool; its columns
             are called as in the corpus. Needs `pool = "natural"`.
-        text: columns that make the text, joined by a space; empty: the catalogue's choice, or
-            `text`.
-        pair: columns that make the second text, for pairs of texts; empty: the catalogue's choice,
-            or none.
-        label: column of the label; empty: the catalogue's choice, or `label`.
-        scores: least and most score: the label column holds scores in this range, and the task is
-            regression; empty: the catalogue's choice, or classes.
-        id: column of stable row ids; empty: rows are numbered.
-        header: the first line of a CSV or TSV names the columns; else they are numbered from 0.
-        encoding_errors: `strict` refuses broken UTF-8 and names the line, `replace` counts and
-            replaces it; empty: the catalogue's choice, or `strict`.
-        skip_empty: leave out rows whose text is empty, instead of refusing the file.
+    """
+
+    corpus: str = "bbc_news"
+    root: str = ""
+    test: str = ""
+    unlabelled: str = ""
+
+
+@dataclass(frozen=True)
+class DataSettings(ReadOptions, CorpusSettings):
+    """The corpus, how it is read (`ReadOptions`) and how it is split.
+
+    For regression, where there are no classes, "of each class" means "in all" everywhere.
+
+    Attributes:
         drop_duplicates: of texts that occur more than once keep the first, before splitting.
         labels_per_class: labelled rows of each class; 0: all that are not dev or test.
         labelled_share: with `labels_per_class = 0`, the share in (0, 1] of each class's rows that
@@ -50,18 +52,6 @@ class DataSettings:
             more.
     """
 
-    corpus: str = "bbc_news"
-    root: str = ""
-    test: str = ""
-    unlabelled: str = ""
-    text: tuple[str, ...] = ()
-    pair: tuple[str, ...] = ()
-    label: str = ""
-    scores: tuple[float, ...] = ()
-    id: str = ""
-    header: bool = True
-    encoding_errors: Literal["", "strict", "replace"] = ""
-    skip_empty: bool = False
     drop_duplicates: bool = False
     labels_per_class: int = 10
     labelled_share: float = 1.0
@@ -73,8 +63,13 @@ class DataSettings:
     split: Literal["seeded", "official"] = "seeded"
     split_seed: int = 0
 
+    def called(self, name: str) -> str:
+        """What the user calls a field."""
+        return f"data.{name}"
+
     def check(self) -> None:
         """Refuses values out of range."""
+        super().check()
         for field in (
             "labels_per_class",
             "unlabelled_per_class",
@@ -93,11 +88,6 @@ class DataSettings:
             )
         if not 0 <= self.corrupt <= 1:
             raise InputError(f"data.corrupt is {self.corrupt}: it must be in [0, 1].")
-        if self.scores and (len(self.scores) != 2 or not self.scores[0] < self.scores[1]):
-            raise InputError(
-                f"data.scores is {list(self.scores)}: give two numbers, the least and the most "
-                "that a score may be."
-            )
         if self.scores and self.corrupt:
             raise InputError(
                 f"data.scores is {list(self.scores)} and data.corrupt is {self.corrupt}: labels "

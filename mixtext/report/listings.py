@@ -106,13 +106,14 @@ def _table(name: str, cls: type) -> list[str]:
 
 
 def fields_of(cls: type) -> list[str]:
-    """`name = default: meaning` of each field of a dataclass, from the class's docstring."""
-    document = inspect.cleandoc(cls.__doc__ or "")
-    attributes = document.partition("Attributes:")[2]
-    meanings = {
-        name: " ".join(text.split())
-        for name, text in re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", attributes, re.S | re.M)
-    }
+    """`name = default: meaning` of each field of a dataclass, from its docstring and its bases'."""
+    meanings = {}
+    for one in reversed(cls.__mro__):
+        attributes = inspect.cleandoc(one.__doc__ or "").partition("Attributes:")[2]
+        for name, text in re.findall(
+            r"^    (\w+): (.*?)(?=^    \w+: |\Z)", attributes, re.S | re.M
+        ):
+            meanings[name] = " ".join(text.split())
     lines = []
     for f in dataclasses.fields(cls):
         default = list(f.default) if isinstance(f.default, tuple) else f.default

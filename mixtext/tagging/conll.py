@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mixtext.data.corpus import MISSING
+from mixtext.data.read.formats import Decoder
 from mixtext.errors import InputError
 from mixtext.tagging.tags import OUTSIDE, OnFault, Scheme, bio_names, kinds_of, split_tag, to_bio
 
@@ -291,20 +292,15 @@ class _Lines:
     """The lines of one file, cut into columns and checked to have equally many."""
 
     def __init__(self, path: Path, encoding_errors: str, columns: tuple[str, ...]) -> None:
-        self.path, self.errors, self.columns = path, encoding_errors, columns
+        self.path, self.columns = path, columns
+        self.decode = Decoder(encoding_errors)
 
     def rows(self) -> Iterable[tuple[int, list[str] | str]]:
         """Line number and cells; no cells at the end of a sentence; a comment as it is."""
         width, first, tabs, comments = 0, 0, False, False
         for number, raw in enumerate(self.path.read_bytes().split(b"\n"), 1):
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8", self.errors)
-            except UnicodeDecodeError:
-                raise InputError(
-                    f"{self.path}, line {number} is not valid UTF-8: convert it, or set "
-                    "encoding_errors to 'replace'."
-                ) from None
-            line = line.rstrip("\r")
+            raw = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
+            line = self.decode(raw, f"{self.path}, line {number}").rstrip("\r")
             if number == 1 and line.startswith(HEADER):
                 comments = True
                 self.columns = self.columns or tuple(line.removeprefix(HEADER).split())

@@ -1,10 +1,12 @@
 """From settings to tagged sentences: which are labelled, which make the pool."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from mixtext.data.read.options import HEARD, ReadOptions
 from mixtext.errors import InputError
 from mixtext.tagging.conll import TaggedCorpus, align_tags, check_entities, read_conll
 from mixtext.tagging.tags import OnFault, Scheme
@@ -133,6 +135,26 @@ def read_tagged(settings: TagDataSettings, path: str, labels: bool = True) -> Ta
         scheme=settings.scheme,
         on_fault=settings.on_fault,
         encoding_errors=settings.encoding_errors,
+    )
+
+
+def heed(settings: TagDataSettings, options: ReadOptions, path: str | Path) -> TagDataSettings:
+    """The settings with what options of a command say of a CoNLL file put in.
+
+    Raises:
+        InputError: an option that has no meaning there, tokens in two columns.
+    """
+    options.refuse_unheard(HEARD["conll"], f"{path} is a CoNLL file, where it has no meaning")
+    if len(options.text) > 1:
+        raise InputError(
+            f"{options.called('text')} is {list(options.text)}, but the tokens of {path} are in "
+            "one column: name it alone."
+        )
+    return replace(
+        settings,
+        token=options.text[0] if options.text else settings.token,
+        tag=options.label or settings.tag,
+        encoding_errors=options.encoding_errors or settings.encoding_errors,
     )
 
 

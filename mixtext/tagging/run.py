@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from mixtext.data.read.options import UNSAID, ReadOptions
 from mixtext.errors import InputError
 from mixtext.files import write_json, write_text
-from mixtext.tagging.data import TagData, TagDataSettings, load_tag_data, read_tagged
+from mixtext.tagging.data import TagData, TagDataSettings, heed, load_tag_data, read_tagged
 from mixtext.tagging.entities import load_tagger
 from mixtext.tagging.generation import Generated, Maker, show, soft_sentences
 from mixtext.tagging.recipe import TaggingRecipe, dump_tagging_recipe, flat, load_tagging_recipe
@@ -227,18 +228,17 @@ def train_tagger(
     return result
 
 
-def evaluate_tagger(run: Path, file: str, token: str = "", tag: str = "") -> dict[str, float]:
+def evaluate_tagger(run: Path, file: str, options: ReadOptions = UNSAID) -> dict[str, float]:
     """Scores the tagger of a run on a CoNLL file, read as the run's own files were.
 
     Args:
         run: a run folder, or the model folder in it.
         file: the CoNLL file.
-        token: column of the tokens, number or name; empty: as the run's, or the first.
-        tag: column of the tags, likewise; empty: as the run's, or the last.
+        options: where it differs from the run's files: its columns, broken UTF-8.
     """
     predictor = load_tagger(run)
     saved = run / "recipe.toml"
     data = load_tagging_recipe(saved).data if saved.is_file() else TagDataSettings()
-    data = replace(data, token=token or data.token, tag=tag or data.tag)
+    data = heed(data, options, file)
     corpus = read_tagged(data, file)
     return {"sentences": len(corpus), **predictor.evaluate(corpus)}

@@ -133,7 +133,7 @@ def test_an_empty_token(put):
 
 def test_broken_utf8(put, tmp_path):
     path = put("a O\ncaf\u00e9 O\n", encoding="latin-1")
-    assert f"{path}, line 2 is not valid UTF-8" in refusal(path)
+    assert f"{path}, line 2: byte 4 is not valid UTF-8" in refusal(path)
     assert read_conll(path, encoding_errors="replace").sentences == [["a", "caf\ufffd"]]
     assert "does not exist" in refusal(tmp_path / "nothing.conll")
 

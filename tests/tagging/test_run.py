@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from mixtext.data.read.options import ReadOptions
 from mixtext.errors import InputError
 from mixtext.inference import load
 from mixtext.models.pretrained import load_tokenizer
@@ -139,7 +140,8 @@ def test_other_files_than_those_of_the_run(learner, tmp_path, tagged_files):
     )
     (tmp_path / "other.conll").write_text(text)
     plain = evaluate_tagger(folder, str(tagged_files / "test.conll"))
-    assert evaluate_tagger(folder, str(tmp_path / "other.conll"), "B", "C") == plain
+    columns = ReadOptions(text="B", label="C")
+    assert evaluate_tagger(folder, str(tmp_path / "other.conll"), columns) == plain
     assert evaluate_tagger(folder / "model", str(tagged_files / "test.conll")) == plain
     (tmp_path / "strange.conll").write_text("cat B-Q\n")
     with pytest.raises(InputError, match="entity type 'Q'"):

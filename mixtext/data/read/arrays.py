@@ -17,7 +17,10 @@ _DAMAGED = (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.e
 
 
 def read_vectors_file(
-    path: str | Path, label_names: Sequence[str] | None = None, name: str = ""
+    path: str | Path,
+    label_names: Sequence[str] | None = None,
+    name: str = "",
+    labels: bool = True,
 ) -> Corpus:
     """Reads vectors or images from a file that `numpy.savez` wrote.
 
@@ -28,6 +31,7 @@ def read_vectors_file(
         label_names: names of the classes in the order of the model's outputs; None: the distinct
             labels, sorted.
         name: what tables call the corpus; "": the file's name without its suffix.
+        labels: whether to read `y`.
 
     Raises:
         InputError: a file that is missing, not of this format, or without `x`; values that are
@@ -52,8 +56,8 @@ def read_vectors_file(
             f"{path} has no array 'x' but {listing(there) or 'none'}: write it with "
             "numpy.savez(path, x=…, y=…)."
         )
-    labels = _labels(arrays["y"], path) if "y" in arrays else None
-    corpus = Corpus.from_vectors(arrays["x"], labels, label_names=label_names, name=str(path))
+    classes = _labels(arrays["y"], path) if labels and "y" in arrays else None
+    corpus = Corpus.from_vectors(arrays["x"], classes, label_names=label_names, name=str(path))
     return replace(corpus, name=name or path.stem, source=str(path))
 
 

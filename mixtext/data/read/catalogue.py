@@ -5,29 +5,22 @@ A data set that is not in the catalogue needs no entry: give `load_any` its path
 
 import csv
 import importlib.util
-import inspect
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mixtext.data.corpus import Corpus, align_labels, check_same_labels
-from mixtext.data.read.arrays import read_vectors_file
 from mixtext.data.read.entries import CATALOGUE, Entry
+from mixtext.data.read.options import HEARD, UNSAID, ReadOptions
 from mixtext.data.read.readers import SUFFIXES, read_corpus, read_hub
 from mixtext.data.splits import drop_duplicates, hold_out
 from mixtext.errors import InputError
-
-VECTORS = ".npz"  # suffix of files of vectors
 
 
 def load(
     name: str,
     root: str | Path | None = None,
     part: str = "train",
-    *,
-    text: str | tuple[str, ...] | None = None,
-    skip_empty: bool = False,
-    encoding_errors: str = "",
+    options: ReadOptions = UNSAID,
 ) -> Corpus:
     """Loads one part of a data set of the catalogue.
 
@@ -36,12 +29,11 @@ def load(
         root: folder with the files, or with a folder of the data set's name that holds them.
             None: the package that holds the data set, or the hub.
         part: "train", "dev" or "test".
-        text: columns of the text, such as `("title", "description")`; None: the entry's.
-        skip_empty: leave rows with a blank text out instead of refusing them.
-        encoding_errors: "strict" or "replace"; "": the entry's.
+        options: those that the catalogue leaves open, such as other columns of the text.
 
     Raises:
-        InputError: unknown name or part, files, package or hub that cannot be had, bad rows.
+        InputError: unknown name or part, an option that the catalogue fixes, files, package or hub
+            that cannot be had, bad rows.
     """
     if name not in CATALOGUE:
         raise InputError(
@@ -54,59 +46,39 @@ def load(
             f"{name} has no part '{part}' but {', '.join(entry.parts)}: choose one of them; a dev "
             "set can be split from train."
         )
-    decoding = encoding_errors or entry.encoding_errors
-    columns = (text,) if isinstance(text, str) else tuple(text or entry.text)
-    options: dict[str, Any] = {
-        "label_names": entry.label_names or None,
-        "skip_empty": skip_empty,
-        "name": name,
-    }
     if entry.read:
-        if text or root:
-            raise InputError(
-                f"{'text' if text else 'root'} is given but {name} comes with the package "
-                f"{entry.package} and has no texts: leave it out."
-            )
+        why = f"{name} comes with the package {entry.package} and has no texts"
+        options.refuse_unheard((), why)
+        if root:
+            raise InputError(f"root is given but {why}: leave it out.")
         return _cut_test_part(entry, entry.read(), name, part)
+    options.refuse_unheard(HEARD["catalogue"], f"the catalogue fixes it for {name}")
+    options = options.over(entry)
     if entry.package:
         folder = _package_folder(name, entry) if root is None else _class_folder(name, root)
-        options |= {"text": columns, "encoding_errors": decoding}
-        return _cut_test_part(entry, read_corpus(folder, **options), name, part)
-    options |= {"pair": entry.pair, "scores": entry.scores}
+        return _cut_test_part(entry, read_corpus(folder, options, name=name), name, part)
     file = entry.test_part if part == "test" else part
     if root is None:
-        return read_hub(
-            entry.hub,
-            "validation" if file == "dev" else file,
-            text=columns,
-            label=entry.hub_label or entry.label,
-            first_label=entry.hub_first_label,
-            subset=entry.hub_subset or None,
-            revision=entry.hub_revision or None,
-            **options,
-        )
+        split = "validation" if file == "dev" else file
+        label = entry.hub_label or entry.label
+        options = replace(options, label=label, first_label=entry.hub_first_label)
+        where = {"subset": entry.hub_subset, "revision": entry.hub_revision}
+        return read_hub(entry.hub, split, options, **where, name=name)
     path = _find_part(name, entry, Path(root), entry.whole or file)
-    original = bool(entry.columns) and path.suffix == ".csv" and _starts_with_number(path)
-    if original:
-        columns = tuple(_number(x, entry.columns, path) for x in columns)
-    corpus = read_corpus(
-        path,
-        text=columns,
-        label=_number(entry.label, entry.columns, path) if original else entry.label,
-        header=not original,
-        first_label=1 if original else 0,
-        encoding_errors=decoding,
-        **options,
-    )
+    if entry.columns and path.suffix == ".csv" and _starts_with_number(path):
+        text = tuple(_number(x, entry.columns, path) for x in options.text)
+        label = _number(entry.label, entry.columns, path)
+        options = replace(options, text=text, label=label, header=False, first_label=1)
+    corpus = read_corpus(path, options, name=name)
     return _cut_test_part(entry, corpus, name, part) if entry.whole else corpus
 
 
 def load_any(
     corpus: str | Path,
+    options: ReadOptions = UNSAID,
     *,
     root: str | Path | None = None,
     test: str | Path | None = None,
-    **options: Any,
 ) -> tuple[Corpus, Corpus | None]:
     """Loads train and test by catalogue name or path.
 
@@ -114,85 +86,55 @@ def load_any(
         corpus: a key of `CATALOGUE`; or `hub:owner/name`, read from the hub; or a file, of texts
             or `.npz` of vectors; or a folder, either with a train and perhaps a test file or
             folder in it (`train.csv`, `test.csv`) or with one folder a class.
+        options: how it is read; the test part likewise.
         root: for a catalogue name, as in `load`.
         test: for a path, the file or folder of the test part.
-        options: for a path, those of `read_file`; for a name, those of `load`; for the hub, those
-            of `read_hub`.
 
     Returns:
         Train, and test with the same label names; None where a path has no test part.
 
     Raises:
-        InputError: as `load` and `read_file`; a name with `test` or a reader's option, a path
-            with `root`; a label in test that train lacks; a test part of another task.
+        InputError: as `load`, `read_hub` and `read_corpus`; `test` with a name, `root` with none
+            of the catalogue; a label in test that train lacks; a test part of another task.
     """
-    if str(corpus) in CATALOGUE:
-        surplus = sorted(set(options) - {"text", "skip_empty", "encoding_errors"}) + ["test"] * (
-            test is not None
+    data = str(corpus)
+    named = data in CATALOGUE
+    if test is not None and (named or data.startswith("hub:")):
+        raise InputError(
+            f"test is given but {data} has a test part of its own: leave it out, or give the path "
+            "of the file instead of the name."
         )
-        if surplus:
-            raise InputError(
-                f"{surplus[0]} is given but the catalogue fixes it for {corpus}: leave it out, or "
-                "give the path of the file instead of the name."
-            )
-        train = load(str(corpus), root, "train", **options)
-        held = load(str(corpus), root, "test", **options)
+    if root is not None and not named:
+        raise InputError(
+            f"root is given with {data} but belongs to a name of the catalogue: leave it out, or "
+            "give the name."
+        )
+    if named:
+        train, held = (load(data, root, part, options) for part in ("train", "test"))
         check_same_labels(train, held)
         return train, held
-    if str(corpus).startswith("hub:"):
-        name = str(corpus).removeprefix("hub:")
-        takes = inspect.signature(read_hub).parameters
-        if surplus := [x for x in options if x not in takes]:
-            raise InputError(
-                f"{surplus[0]} is given but {corpus} is read from the hub, where it has no "
-                "meaning: leave it out."
-            )
-        train = read_hub(name, "train", name=name, **options)
-        return train, align_labels(train, read_hub(name, "test", name=name, **options))
+    if data.startswith("hub:"):
+        name = data.removeprefix("hub:")
+        train, held = (read_hub(name, part, options) for part in ("train", "test"))
+        return train, align_labels(train, held)
     path = Path(corpus)
     if not path.exists():
         raise InputError(
             f"'{corpus}' is neither a data set of the catalogue ({', '.join(CATALOGUE)}) nor an "
             "existing file or folder: check the name or path."
         )
-    if root is not None:
-        raise InputError(
-            f"root is given with the path {corpus} but belongs to a name of the catalogue: leave "
-            "it out, or give the name."
-        )
     train_path = _part_below(path, "train") or path
     if test is None and train_path != path:
         test = _part_below(path, "test")
-    options = {"name": path.stem, **options}
-    train = read_file(train_path, **options)
+    train = read_corpus(train_path, options, name=path.stem)
     if test is None:
         return train, None
-    return train, align_labels(train, read_file(test, **options))
-
-
-def read_file(path: str | Path, **options: Any) -> Corpus:
-    """Reads vectors from an `.npz` file, texts from any other file or folder.
-
-    Args:
-        path: the file or folder.
-        options: those of `read_vectors_file` or of `read_corpus`; None says nothing.
-
-    Raises:
-        InputError: as these two; an option of texts for a file of vectors.
-    """
-    if Path(path).suffix.lower() != VECTORS:
-        return read_corpus(path, **options)
-    takes = inspect.signature(read_vectors_file).parameters
-    if surplus := [x for x, value in options.items() if x not in takes and value is not None]:
-        raise InputError(
-            f"{surplus[0]} is given but {path} holds vectors, not texts: leave it out."
-        )
-    return read_vectors_file(path, **{x: y for x, y in options.items() if x in takes})
+    return train, align_labels(train, read_corpus(test, options, name=path.stem))
 
 
 def _part_below(folder: Path, part: str) -> Path | None:
     """The file or folder of a part, such as `train.csv`; None without one."""
-    candidates = [folder / f"{part}{x}" for x in (*SUFFIXES, VECTORS)] + [folder / part]
+    candidates = [folder / f"{part}{x}" for x in SUFFIXES] + [folder / part]
     return next((x for x in candidates if x.exists()), None)
 
 

@@ -5,22 +5,19 @@ from dataclasses import dataclass, replace
 
 from mixtext.data.corpus import Corpus
 from mixtext.data.read.arrays import read_digits
+from mixtext.data.read.options import ReadOptions
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Where a data set is found and what its columns are called.
+class Entry(ReadOptions):
+    """How a data set is read, and where it is found.
 
     A local folder holds one file a part, `train.csv`, `test.csv` and so on, with a header and
     classes by name or numbered from 0; or, where `columns` is set, the authors' original CSV
     without a header and with classes numbered from 1.
 
     Attributes:
-        label_names: names of the classes, in the order of their numbers; none for regression.
-        text: columns of the text, as the paper uses them; `load(text=…)` overrides.
-        label: column of the class or score.
-        pair: columns of the second text.
-        scores: least and most of the scores, where the task is regression.
+        text, label: as in `ReadOptions`, but never empty.
         columns: columns of the original CSV file without a header.
         parts: parts that there are, of "train", "dev" and "test".
         test_part: file that serves as the test part: "dev" where the labels of test are hidden.
@@ -37,14 +34,10 @@ class Entry:
         read: function that gives all rows, where they are in no file.
         test_per_class: rows a class that are cut out for testing where nobody has fixed a test
             part; with seed 0, after repeats of a row are dropped.
-        encoding_errors: "replace" where some bytes are known not to be UTF-8.
     """
 
-    label_names: tuple[str, ...] = ()
     text: tuple[str, ...] = ("text",)
     label: str = "label"
-    pair: tuple[str, ...] = ()
-    scores: tuple[float, ...] = ()
     columns: tuple[str, ...] = ()
     parts: tuple[str, ...] = ("train", "test")
     test_part: str = "test"
@@ -59,7 +52,6 @@ class Entry:
     package_folder: str = ""
     read: Callable[[], Corpus] | None = None
     test_per_class: int = 0
-    encoding_errors: str = "strict"
 
 
 _TREC = Entry(

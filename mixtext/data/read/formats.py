@@ -21,7 +21,7 @@ Rows = Generator[tuple[int, dict[str, Any]], None, None]
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns are read and how; the arguments of `read_corpus` after checks."""
+    """Which columns are read, by name; no label: the rows have none."""
 
     text: tuple[str, ...]
     label: str | None
@@ -35,9 +35,10 @@ class Columns:
 
 @dataclass
 class Decoder:
-    """Bytes to text, counting what it had to replace."""
+    """Bytes to text, counting what it had to replace; `option` is what a message calls `errors`."""
 
     errors: str
+    option: str = "encoding_errors"
     replaced: int = 0
 
     def __call__(self, raw: bytes, place: str) -> str:
@@ -47,8 +48,8 @@ class Decoder:
             if self.errors == "strict":
                 raise InputError(
                     f"{place}: byte {error.start + 1} is not valid UTF-8 "
-                    f"(0x{raw[error.start]:02x}): save the file as UTF-8, or pass "
-                    "encoding_errors='replace' to replace and count such characters."
+                    f"(0x{raw[error.start]:02x}): save the file as UTF-8, or set "
+                    f"{self.option} to 'replace' to replace and count such characters."
                 ) from None
         text = raw.decode("utf-8", "replace")
         self.replaced += text.count("\ufffd") - raw.count(b"\xef\xbf\xbd")
@@ -72,8 +73,7 @@ def require(wanted: list[str], there: list[str], where: str) -> None:
         close = difflib.get_close_matches(column.lower(), folded, n=1)
         advice = f"did you mean '{folded[close[0]]}'" if close else "name one of these"
         listing = ", ".join(f"'{x}'" for x in there)
-        unlabelled = ", or pass label=None if the rows have no labels" if column == "label" else ""
-        raise InputError(f"{where} has no column '{column}' but {listing}: {advice}{unlabelled}.")
+        raise InputError(f"{where} has no column '{column}' but {listing}: {advice}.")
 
 
 def delimited_rows(

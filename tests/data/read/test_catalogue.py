@@ -12,6 +12,7 @@ import pytest
 from mixtext.data.corpus import check_same_labels
 from mixtext.data.read import catalogue
 from mixtext.data.read.catalogue import CATALOGUE, load, load_any
+from mixtext.data.read.options import ReadOptions
 from mixtext.data.splits import duplicates
 from mixtext.errors import InputError
 
@@ -25,9 +26,10 @@ def write(path, content):
     return path
 
 
-def refusal(function, *arguments, **options):
+def refusal(function, *arguments, root=None, test=None, **options):
+    places = {k: v for k, v in (("root", root), ("test", test)) if v is not None}
     with pytest.raises(InputError) as error:
-        function(*arguments, **options)
+        function(*arguments, **places, options=ReadOptions(**options))
     return str(error.value)
 
 
@@ -75,8 +77,11 @@ def test_ag_news_with_header_counts_from_0_and_leaves_the_title_out(below, tmp_p
     assert corpus.texts == ["one", "two"]
     assert [corpus.label_names[i] for i in corpus.labels] == ["World", "Sci/Tech"]
     assert corpus.name == "ag_news"
-    assert load("ag_news", tmp_path, text=("title", "description")).texts == ["T one", "U two"]
-    assert load("ag_news", tmp_path, text="title").texts == ["T", "U"]
+    assert load("ag_news", tmp_path, options=ReadOptions(text=("title", "description"))).texts == [
+        "T one",
+        "U two",
+    ]
+    assert load("ag_news", tmp_path, options=ReadOptions(text="title")).texts == ["T", "U"]
 
 
 def test_original_files_have_no_header_and_count_from_1(tmp_path):
@@ -84,7 +89,7 @@ def test_original_files_have_no_header_and_count_from_1(tmp_path):
     corpus = load("ag_news", tmp_path, "test")
     assert corpus.texts == ["one", "two"]
     assert [corpus.label_names[i] for i in corpus.labels] == ["World", "Sci/Tech"]
-    assert load("ag_news", tmp_path, "test", text=("title",)).texts == ["T", "U"]
+    assert load("ag_news", tmp_path, "test", ReadOptions(text=("title",))).texts == ["T", "U"]
     assert "no column 'body' but label, title, description" in refusal(
         load, "ag_news", tmp_path, "test", text="body"
     )
@@ -140,12 +145,12 @@ def test_hub_is_asked_for_the_right_columns(monkeypatch):
     load("ag_news", part="test")
     load("sst2", part="dev")
     load("yahoo_answers")
-    (ag, ag_options), (sst, _), (yahoo, yahoo_options) = calls
-    assert ag == ("sh0416/ag_news", "test")
-    assert (ag_options["text"], ag_options["first_label"]) == (("description",), 1)
-    assert sst == ("SetFit/sst2", "validation")
-    assert yahoo == ("community-datasets/yahoo_answers_topics", "train")
-    assert yahoo_options["label"] == "topic"
+    ((*ag, ag_options), _), ((*sst, _), _), ((*yahoo, yahoo_options), _) = calls
+    assert ag == ["sh0416/ag_news", "test"]
+    assert (ag_options.text, ag_options.first_label) == (("description",), 1)
+    assert sst == ["SetFit/sst2", "validation"]
+    assert yahoo == ["community-datasets/yahoo_answers_topics", "train"]
+    assert yahoo_options.label == "topic"
 
 
 def test_hub_is_asked_for_pairs_scores_subset_and_the_part_with_labels(monkeypatch):
@@ -153,7 +158,7 @@ def test_hub_is_asked_for_pairs_scores_subset_and_the_part_with_labels(monkeypat
     monkeypatch.setattr(catalogue, "read_hub", lambda *a, **k: calls.update({k["name"]: (a, k)}))
     for name in ("rte", "mrpc", "sts_b", "qnli", "sick", "sick_entailment"):
         load(name, part="test")
-    assert {name: a for name, (a, _) in calls.items()} == {
+    assert {name: a[:2] for name, (a, _) in calls.items()} == {
         "rte": ("nyu-mll/glue", "validation"),
         "mrpc": ("nyu-mll/glue", "validation"),
         "sts_b": ("nyu-mll/glue", "validation"),
@@ -161,19 +166,20 @@ def test_hub_is_asked_for_pairs_scores_subset_and_the_part_with_labels(monkeypat
         "sick": ("RobZamp/sick", "test"),
         "sick_entailment": ("RobZamp/sick", "test"),
     }
-    options = {name: k for name, (_, k) in calls.items()}
-    assert [options[x]["subset"] for x in ("rte", "mrpc", "sts_b", "qnli", "sick")] == [
+    options = {name: a[2] for name, (a, _) in calls.items()}
+    places = {name: (k["subset"], k["revision"]) for name, (_, k) in calls.items()}
+    assert [places[x][0] for x in ("rte", "mrpc", "sts_b", "qnli", "sick")] == [
         *("rte", "mrpc", "stsb", "qnli"),
-        None,
+        "",
     ]
-    assert (options["qnli"]["text"], options["qnli"]["pair"]) == (("question",), ("sentence",))
-    assert (options["sts_b"]["label"], options["sts_b"]["scores"]) == ("label", (0, 5))
-    assert options["sts_b"]["label_names"] is None
-    assert options["rte"]["label_names"] == ("entailment", "not_entailment")
-    assert options["sick"]["revision"] == "refs/convert/parquet"
-    assert options["sick_entailment"]["label"] == "label"
+    assert (options["qnli"].text, options["qnli"].pair) == (("question",), ("sentence",))
+    assert (options["sts_b"].label, options["sts_b"].scores) == ("label", (0, 5))
+    assert options["sts_b"].label_names == ()
+    assert options["rte"].label_names == ("entailment", "not_entailment")
+    assert places["sick"][1] == "refs/convert/parquet"
+    assert options["sick_entailment"].label == "label"
     load("rte")
-    assert calls["rte"][0] == ("nyu-mll/glue", "train")
+    assert calls["rte"][0][:2] == ("nyu-mll/glue", "train")
 
 
 def test_pairs_scores_and_a_dev_file_for_test(tmp_path):
@@ -310,7 +316,7 @@ def test_path_with_a_test_part_that_lacks_a_class(tmp_path):
 def test_folder_with_train_and_test(tmp_path):
     write(tmp_path / "set" / "train.jsonl", '{"t": "one", "y": "a"}\n{"t": "two", "y": "b"}\n')
     write(tmp_path / "set" / "test.csv", "t,y\nthree,b\n")
-    train, test = load_any(tmp_path / "set", text="t", label="y")
+    train, test = load_any(tmp_path / "set", ReadOptions(text="t", label="y"))
     assert (train.name, train.texts, test.texts) == ("set", ["one", "two"], ["three"])
     assert test.labels.tolist() == [1]
     for name in ("train/a/1", "train/b/1", "test/b/2"):
@@ -324,19 +330,23 @@ def test_folder_with_train_and_test(tmp_path):
 def test_contradictions_are_refused(tmp_path):
     path = write(tmp_path / "a.csv", "text,label\none,x\n")
     assert "neither a data set of the catalogue" in refusal(load_any, tmp_path / "no")
-    assert "root is given with the path" in refusal(load_any, path, root=tmp_path)
-    assert "test is given but the catalogue fixes it" in refusal(load_any, "imdb", test=path)
+    assert "root is given with" in refusal(load_any, path, root=tmp_path)
+    assert "test is given but imdb has a test part of its own" in refusal(
+        load_any, "imdb", test=path
+    )
     assert "label is given" in refusal(load_any, "imdb", root=tmp_path, label="y")
     assert "pair is given" in refusal(load_any, "rte", pair="sentence2")
     assert "scores is given" in refusal(load_any, "sts_b", scores=(0, 1))
-    assert "header is given but hub:o/n" in refusal(load_any, "hub:o/n", header=False)
+    assert "header is given but o/n is read from the hub" in refusal(
+        load_any, "hub:o/n", header=False
+    )
 
 
 def test_paths_of_pairs_scores_and_vectors(tmp_path):
     write(tmp_path / "set" / "train.csv", "q,a,s\none,two,1\nthree,four,2\n")
     write(tmp_path / "set" / "test.csv", "q,a,s\nfive,six,0.5\n")
     options = {"text": "q", "pair": "a", "label": "s", "scores": (0, 2)}
-    train, test = load_any(tmp_path / "set", **options)
+    train, test = load_any(tmp_path / "set", ReadOptions(**options))
     assert (train.task, test.task, test.pairs) == ("regression", "regression", ["six"])
     message = refusal(load_any, tmp_path / "set" / "train.csv", **options | {"scores": (0, 1)})
     assert "train.csv, line 3: the score 2" in message

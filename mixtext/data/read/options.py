@@ -1,0 +1,132 @@
+"""How rows are read: one object that recipes, commands and Python share, and who hears what."""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+
+from mixtext.errors import InputError
+
+Format = Literal["", "csv", "tsv", "jsonl", "parquet", "folder", "npz", "conll"]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a source holds and how it is read; a name of the catalogue says most of it by itself.
+
+    A field at its default says nothing. The flags of the commands and the fields of `[data]` in a
+    recipe are made of these fields; `HEARD` says which of them a source heeds.
+
+    Attributes:
+        text: columns that make the text, joined by a space; empty: the catalogue's choice, or
+            `text`. Of a CoNLL file the column of the tokens, a number from 0 or a name; empty: the
+            first.
+        pair: columns that make the second text, for pairs of texts; empty: the catalogue's choice,
+            or none.
+        label: column of the label; empty: the catalogue's choice, or `label`. Of a CoNLL file the
+            column of the tags; empty: the last.
+        scores: least and most score: the label column holds scores in this range, and the task is
+            regression; empty: the catalogue's choice, or classes.
+        id: column of stable row ids; empty: rows are numbered, documents of a folder called by
+            their path.
+        header: the first line of a CSV or TSV names the columns; else they are numbered from 0.
+        encoding_errors: `strict` refuses broken UTF-8 and names the line, `replace` counts and
+            replaces it; empty: the catalogue's choice, or `strict`.
+        skip_empty: leave out rows whose text is empty, instead of refusing the file.
+        format: of the file or folder; empty: as the suffix says.
+        quoted: double quotes enclose cells of a CSV or TSV; empty: in a CSV they do, in a TSV they
+            are characters like others.
+        label_names: names of the classes in the order of the model's outputs; the file may hold
+            them or, where none is itself a number, numbers; empty: the distinct labels, sorted.
+        first_label: the number in the file of the first of `label_names`.
+    """
+
+    text: tuple[str, ...] = ()
+    pair: tuple[str, ...] = ()
+    label: str = ""
+    scores: tuple[float, ...] = ()
+    id: str = ""
+    header: bool = True
+    encoding_errors: Literal["", "strict", "replace"] = ""
+    skip_empty: bool = False
+    format: Format = ""
+    quoted: Literal["", "yes", "no"] = ""
+    label_names: tuple[str, ...] = ()
+    first_label: int = 0
+
+    def __post_init__(self) -> None:
+        """Takes lists, and one column by its name alone, as Python code may give them."""
+        for name in ("text", "pair", "scores", "label_names"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+
+    def called(self, name: str) -> str:
+        """What the user calls a field; those who take options in another way say it otherwise."""
+        return name
+
+    def given(self) -> dict[str, Any]:
+        """The fields that say something."""
+        values = {f.name: getattr(self, f.name) for f in fields(ReadOptions)}
+        return {k: v for k, v in values.items() if v != getattr(ReadOptions, k)}
+
+    def over(self, base: "ReadOptions") -> Self:
+        """What these say and, where they say nothing, what `base` says."""
+        said = self.given()
+        return replace(self, **{k: v for k, v in base.given().items() if k not in said})
+
+    def refuse_unheard(self, heard: Collection[str], why: str) -> None:
+        """Refuses a field that says something to a source that does not hear it.
+
+        Args:
+            heard: the fields that the source hears, such as `HEARD["npz"]`.
+            why: why it does not hear the others, as the end of a sentence.
+
+        Raises:
+            InputError: the first such field, by the name that the user gave.
+        """
+        for name in self.given():
+            if name not in heard:
+                raise InputError(f"{self.called(name)} is given but {why}: leave it out.")
+
+    def check(self) -> None:
+        """Refuses values that no source could heed.
+
+        Raises:
+            InputError: scores that are no range, a word that is no choice.
+        """
+        if self.scores and (
+            len(self.scores) != 2
+            or not all(map(math.isfinite, self.scores))
+            or self.scores[0] >= self.scores[1]
+        ):
+            raise InputError(
+                f"{self.called('scores')} is {list(self.scores)}: give two numbers, the least and "
+                "the most that a score may be."
+            )
+        for name, choices in _CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                listed = ", ".join(repr(x) for x in choices if x)
+                raise InputError(f"{self.called(name)} is {value!r}: choose one of {listed}.")
+
+
+UNSAID = ReadOptions()
+
+_CHOICES = {
+    name: get_args(hint)
+    for name, hint in get_type_hints(ReadOptions).items()
+    if get_origin(hint) is Literal
+}
+
+_ALL = frozenset(f.name for f in fields(ReadOptions))
+_TABLE = {"header", "quoted"}  # of files where neither names nor cells are marked
+HEARD: dict[str, frozenset[str]] = {
+    "csv": _ALL,
+    "tsv": _ALL,
+    "jsonl": _ALL - _TABLE,
+    "parquet": _ALL - _TABLE - {"encoding_errors"},
+    "folder": _ALL - _TABLE - {"id"},
+    "npz": frozenset({"format", "label_names"}),
+    "conll": frozenset({"format", "text", "label", "encoding_errors"}),
+    "hub": _ALL - _TABLE - {"encoding_errors", "format"},
+    "catalogue": frozenset({"text", "skip_empty", "encoding_errors"}),
+}
