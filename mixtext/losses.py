@@ -4,9 +4,9 @@ They work in float32, or in float64 where the outputs are. An empty batch gives 
 of 0, so a step without labelled (or unlabelled) rows works.
 """
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from __future__ import annotations
+
+from mixtext.deferred import F, Tensor, torch
 
 
 def at_least_float32(outputs: Tensor) -> Tensor:

@@ -77,6 +77,10 @@ def test_importing_the_package_loads_nothing():
         ["--version"],
         ["--help"],
         ["train", "--help"],
+        ["datasets"],
+        ["methods"],
+        ["methods", "--settings"],
+        ["recipe-fields"],
     ],
     ids=" ".join,
 )

@@ -1,17 +1,20 @@
 """What a method is: frozen settings and a loss. Each method is one file beside this one."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from mixtext.data.batches import Batch
+from mixtext.deferred import Tensor, torch
 from mixtext.errors import InputError
 from mixtext.losses import CLASS_LOSSES, at_least_float32, squared_error
-from mixtext.mixing.interpolate import Mix, draw_mix, interpolate
-from mixtext.models.classifier import Classifier, Layer
+from mixtext.mixing.interpolate import Layer, Mix, draw_mix, interpolate
+
+if TYPE_CHECKING:
+    from mixtext.models.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,9 @@ def check_layers(method: str, layers: tuple[int, ...], encoder_layers: int) -> N
             )
 
 
-def soft_targets(labels: Tensor, outputs: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(B,) class indices → one-hot (B, C); (B,) scores → (B, 1)."""
+def soft_targets(labels: Tensor, outputs: int, dtype: torch.dtype | None = None) -> Tensor:
+    """(B,) class indices → one-hot (B, C); (B,) scores → (B, 1). float32 unless told otherwise."""
+    dtype = dtype or torch.float32
     if labels.is_floating_point():
         return labels[:, None].to(dtype)
     return torch.nn.functional.one_hot(labels, outputs).to(dtype)

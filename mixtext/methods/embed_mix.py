@@ -4,8 +4,10 @@ Yoon, Kim and Park, Findings of ACL 2021 (arXiv 2106.08062), section 4.2. It dif
 in its λ and in that clean rows are trained on as well, one to one.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -20,7 +22,9 @@ from mixtext.methods.base import (
     plain_outcome,
 )
 from mixtext.mixing.interpolate import Mix, draw_mix
-from mixtext.models.classifier import Classifier
+
+if TYPE_CHECKING:
+    from mixtext.models.classifier import Classifier
 
 
 @dataclass(frozen=True)

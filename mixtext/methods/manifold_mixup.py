@@ -4,15 +4,19 @@ Verma et al., ICML 2019 (arXiv 1806.05236), section 2: draw a layer k from the s
 up to k, mix it there with a shuffled copy of itself, run on; the gradient flows through all layers.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from mixtext.data.batches import Batch
 from mixtext.methods.base import LayerMix, Outcome, check_layers, mixed_outcome
-from mixtext.mixing.interpolate import Mix
-from mixtext.models.classifier import Classifier, Layer
+from mixtext.mixing.interpolate import Layer, Mix
+
+if TYPE_CHECKING:
+    from mixtext.models.classifier import Classifier
 
 
 @dataclass(frozen=True)

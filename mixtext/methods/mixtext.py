@@ -13,36 +13,26 @@ Chen, Yang and Yang, ACL 2020 (arXiv 2004.12239). One step:
 often (ReMixMatch, arXiv 1911.09785). Both are off unless set.
 """
 
+from __future__ import annotations
+
 import copy
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from mixtext.data.batches import Batch
+from mixtext.deferred import Tensor, torch
 from mixtext.errors import InputError
 from mixtext.losses import LABELLED_LOSSES, MARGINS, at_least_float32, consistency_kl
 from mixtext.methods.base import Method, Outcome, Progress, check_alpha, check_layers, soft_targets
 from mixtext.mixing.interpolate import Mix, draw_lam, draw_partner, interpolate
-from mixtext.models.classifier import Classifier
 from mixtext.pseudo_labels import align, guess, sharpen
 
+if TYPE_CHECKING:
+    from mixtext.models.classifier import Classifier
+
 ALIGN_DECAY = 0.9  # of the running mean of guesses; over about ten steps
-
-
-class Memory(nn.Module):
-    """What MixText remembers between steps: the teacher and the running mean of its guesses."""
-
-    teacher: Classifier | None
-    guess_mean: Tensor
-
-    def __init__(self, teacher: Classifier | None, classes: int, device: torch.device):
-        """Starts with guesses that are spread evenly."""
-        super().__init__()
-        self.teacher = teacher
-        self.register_buffer("guess_mean", torch.full((classes,), 1 / classes, device=device))
 
 
 @dataclass(frozen=True)
@@ -132,11 +122,12 @@ class MixText(Method):
         """Attaches the teacher and the running mean of guesses, where they are asked for."""
         if not (self.teacher or self.align):
             return
-        teacher = None
+        memory = torch.nn.Module()
         if self.teacher:
-            teacher = copy.deepcopy(model).requires_grad_(False).eval()
-        classes = model.head.outputs
-        model.memory = Memory(teacher, classes, next(model.parameters()).device)
+            memory.teacher = copy.deepcopy(model).requires_grad_(False).eval()
+        even = torch.full((model.head.outputs,), 1 / model.head.outputs)
+        memory.register_buffer("guess_mean", even.to(next(model.parameters()).device))
+        model.memory = memory
 
     def loss(
         self,
@@ -188,7 +179,6 @@ class MixText(Method):
         mix = Mix(torch.as_tensor(lam, dtype=torch.float32), torch.from_numpy(partner))
         return mix, int(generator.choice(self.layers))
 
-    @torch.no_grad()
     def guess(self, model: Classifier, batch: Batch) -> tuple[Tensor, dict[str, Tensor | float]]:
         """Pseudo-labels (Bu, C) from the originals and the views, averaged and sharpened."""
         B, Bu, K = len(batch.labels), batch.unlabelled, batch.views
@@ -197,19 +187,19 @@ class MixText(Method):
         index = torch.cat([torch.arange(B + k * Bu, B + (k + 1) * Bu) for k in used])
         rows = batch.rows[index]
 
-        memory = memory_of(model)
         guesser = self.evaluated(model)
         training = guesser.training
         guesser.train(self.guess_dropout)
-        logits = guesser(rows)  # (len(used)·Bu, C)
+        with torch.no_grad():
+            logits = guesser(rows)  # (len(used)·Bu, C)
         guesser.train(training)
 
         each = torch.softmax(at_least_float32(logits), dim=-1).split(Bu)
         averaged = guess(each, [weights[k] for k in used])
-        if self.align and memory is not None:
-            uniform = torch.full_like(memory.guess_mean, 1 / averaged.shape[1])
-            memory.guess_mean.lerp_(averaged.mean(0), 1 - ALIGN_DECAY)
-            averaged = align(averaged, memory.guess_mean, uniform)
+        if self.align and model.memory is not None:
+            mean = model.memory.get_buffer("guess_mean")
+            mean.lerp_(averaged.mean(0), 1 - ALIGN_DECAY)
+            averaged = align(averaged, mean, torch.full_like(mean, 1 / averaged.shape[1]))
         metrics: dict[str, Tensor | float] = {}
         if len(used) > 1:
             same = each[0].argmax(-1)
@@ -217,24 +207,18 @@ class MixText(Method):
             metrics["guess/agreement"] = agree.float().mean()
         return sharpen(averaged, self.temperature), metrics
 
-    @torch.no_grad()
     def after_step(self, model: Classifier, progress: Progress) -> None:
         """Moves the teacher towards the model; faster in the first steps, when both change much."""
-        memory = memory_of(model)
-        if memory is None or memory.teacher is None:
+        teacher = self.evaluated(model)
+        if teacher is model:
             return
         decay = min(self.teacher, (1 + progress.step) / (10 + progress.step))
-        teacher = dict(memory.teacher.named_parameters())
+        averaged = dict(teacher.named_parameters())
         for name, weight in model.named_parameters():
-            if name in teacher:
-                teacher[name].lerp_(weight, 1 - decay)
+            if name in averaged:
+                averaged[name].lerp_(weight.detach(), 1 - decay)
 
     def evaluated(self, model: Classifier) -> Classifier:
         """The teacher where there is one."""
-        memory = memory_of(model)
-        return model if memory is None or memory.teacher is None else memory.teacher
-
-
-def memory_of(model: Classifier) -> Memory | None:
-    """What MixText attached to a model."""
-    return model.memory if isinstance(model.memory, Memory) else None
+        teacher: Classifier = getattr(model.memory, "teacher", model)
+        return teacher

@@ -4,18 +4,22 @@ Sun et al., COLING 2020 (arXiv 2010.02394): the final representation of a text i
 fixed λ, and only in the second half of the epochs; the first half trains plainly.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
 
 from mixtext.data.batches import Batch
+from mixtext.deferred import torch
 from mixtext.errors import InputError
 from mixtext.methods.base import Method, Outcome, Progress, mixed_outcome, plain_outcome
-from mixtext.mixing.interpolate import Mix, draw_partner
-from mixtext.models.classifier import POOLED, Classifier
+from mixtext.mixing.interpolate import POOLED, Mix, draw_partner
+
+if TYPE_CHECKING:
+    from mixtext.models.classifier import Classifier
 
 
 @dataclass(frozen=True)

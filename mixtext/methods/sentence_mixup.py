@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mixtext.methods.base import LayerMix
-from mixtext.models.classifier import POOLED
+from mixtext.mixing.interpolate import POOLED
 
 
 @dataclass(frozen=True)

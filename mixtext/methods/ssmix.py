@@ -10,15 +10,16 @@ The gradient is taken from the clean loss, which is needed anyway, so saliency c
 pass; the official code runs the model twice more for it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from mixtext.data.batches import Batch, Padded
+from mixtext.deferred import Tensor, torch
 from mixtext.errors import InputError
 from mixtext.methods.base import (
     Method,
@@ -30,8 +31,11 @@ from mixtext.methods.base import (
 )
 from mixtext.mixing.interpolate import Mix
 from mixtext.mixing.spans import inner_tokens, mix_positions, mix_spans, opposite_rows, saliency
-from mixtext.models.classifier import Classifier
-from mixtext.models.vectors import VectorEncoder
+
+if TYPE_CHECKING:
+    from mixtext.models.classifier import Classifier
+    from mixtext.models.encoder import MixableEncoder
+    from mixtext.models.words import WordEncoder
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,8 @@ class SSMix(Method):
     ) -> Outcome:
         """Mean of the clean rows' and the mixed rows' cross-entropy."""
         rows, labels = batch.rows, batch.labels
-        assert isinstance(rows, Padded) and not isinstance(model.encoder, VectorEncoder)
-        with model.encoder.watch() as embeddings:
+        assert isinstance(rows, Padded)
+        with cast("MixableEncoder | WordEncoder", model.encoder).watch() as embeddings:
             clean = plain_outcome(model, batch)
         scores: Tensor | np.random.Generator = generator
         if self.saliency:

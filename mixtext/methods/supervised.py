@@ -1,13 +1,17 @@
 """Plain fine-tuning on the labelled rows: the baseline of every table."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from mixtext.data.batches import Batch
 from mixtext.methods.base import Method, Outcome, Progress, plain_outcome
-from mixtext.models.classifier import Classifier
+
+if TYPE_CHECKING:
+    from mixtext.models.classifier import Classifier
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,19 @@
 MixText, section 3 (ACL 2020, arXiv 2004.12239).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from mixtext.data.batches import Batch
 from mixtext.methods.base import LayerMix, Outcome, check_layers, half_clean, plain_outcome
-from mixtext.mixing.interpolate import Mix, draw_mix
-from mixtext.models.classifier import Classifier, Layer
+from mixtext.mixing.interpolate import Layer, Mix, draw_mix
+
+if TYPE_CHECKING:
+    from mixtext.models.classifier import Classifier
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 Yoon, Kim and Park, Findings of ACL 2021 (arXiv 2106.08062), section 4.2.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -13,7 +15,9 @@ from mixtext.errors import InputError
 from mixtext.methods.base import Method, Outcome, Progress, half_clean, plain_outcome
 from mixtext.methods.ssmix import check_share, inner_of
 from mixtext.mixing.spans import replace_tokens
-from mixtext.models.classifier import Classifier
+
+if TYPE_CHECKING:
+    from mixtext.models.classifier import Classifier
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,15 @@ vectors, hidden states, sentence vectors, soft labels or scores.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from mixtext.deferred import Tensor, torch
 from mixtext.errors import InputError
+
+POOLED: Literal["pooled"] = "pooled"  # the place between pooling and head, as a layer to mix at
+Layer = int | Literal["pooled"]
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,15 @@
 """Encoder, pooling and head in one: the model that every method but the taggers trains."""
 
-from typing import Literal
-
 from torch import Tensor, nn
 
 from mixtext.data.batches import Padded
 from mixtext.errors import InputError
-from mixtext.mixing.interpolate import Mix, interpolate
+from mixtext.mixing.interpolate import POOLED, Layer, Mix, interpolate
 from mixtext.models.encoder import BRANCHES, MixableEncoder
 from mixtext.models.heads import POOLS, MlpHead
 from mixtext.models.vectors import Mlp, SmallCnn
 from mixtext.models.words import KimCnn, Lstm
 
-POOLED: Literal["pooled"] = "pooled"  # the place between pooling and head, as a layer to mix at
-Layer = int | Literal["pooled"]
 POOLER = "pooler"  # BERT's dense layer and tanh on the first token's state
 Encoder = MixableEncoder | KimCnn | Lstm | Mlp | SmallCnn
 

@@ -5,12 +5,14 @@ Zhang, Yu and Zhang, EMNLP 2020 (arXiv 2010.02322). What is mixed stands in `mix
 come out: −Σ_c y_c log p_c, averaged over words, which for one-hot labels is plain cross-entropy.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from torch import Tensor
 
+from mixtext.deferred import Tensor
 from mixtext.errors import InputError
 from mixtext.losses import at_least_float32
 from mixtext.methods.base import Method, Outcome, Progress, check_alpha
