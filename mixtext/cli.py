@@ -153,7 +153,7 @@ def evaluate(
     predictor = load_model(run)
     if data in CATALOGUE:
         corpus = load(data, root, part, read)
-    elif predictor.task == "regression" and not read.scores:
+    elif predictor.target == "scores" and not read.scores:
         raise InputError(
             f"the model of {run} tells scores: say the least and the most that a score in {data} "
             "may be, such as --scores 0 5."
@@ -262,7 +262,7 @@ def back_translate(
     from mixtext.data.read.catalogue import load_any
 
     corpus, _ = load_any(data, read, root=root)
-    if corpus.vectors is not None:
+    if corpus.rows == "vectors":
         raise InputError(f"{data} holds vectors: there is no text to translate.")
     out.mkdir(parents=True, exist_ok=True)
     with (out / "texts.jsonl").open("w", encoding="utf-8") as file:
@@ -367,7 +367,7 @@ def _in_order(arguments: list[str]) -> list[str]:
 
 
 def _rows_to_predict(run: Path, kind: str, text: tuple[str, ...], file: Path | None) -> "Corpus":
-    """What was typed, or the rows of a file or standard input; `kind` as `kind_of_rows` says it."""
+    """What was typed, or the rows of a file or standard input; `kind` as `Corpus.rows` says it."""
     from mixtext.data.read.lines import read_lines
     from mixtext.data.read.readers import read_corpus
     from mixtext.inference import unlabelled

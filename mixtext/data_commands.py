@@ -53,7 +53,7 @@ def inspect_data(
     from mixtext.models.pretrained import load_tokenizer
 
     corpus, held = load_any(data, read, root=root, test=test)
-    tokenizer = None if corpus.vectors is not None else load_tokenizer(encoder)
+    tokenizer = None if corpus.rows == "vectors" else load_tokenizer(encoder)
     print(describe(inspect(corpus, held, tokenizer, max_length)))
     return 0
 
@@ -91,7 +91,7 @@ def new_recipe(
 
 
 def methods(settings: bool = False) -> int:
-    """List the methods: paper, tasks, what each mixes
+    """List the methods: paper, rows and targets that it takes, what it mixes
 
     Args:
         settings: list every setting with its default and meaning.

@@ -49,17 +49,17 @@ class Predictor:
         model: in evaluation mode.
         tokenizer: None for vectors.
         settings: how texts are tokenised.
-        task: what it was trained for, as `Corpus.task`.
-        rows: what it was trained on: `texts`, `pairs` or `vectors`.
-        label_names: C names; empty for regression.
+        rows: what it was trained on, as `Corpus.rows`.
+        target: what it tells of a row, as `Corpus.target`.
+        label_names: C names; empty where it tells scores.
         precision: that it was scored with.
     """
 
     model: Classifier
     tokenizer: Any
     settings: ModelSettings
-    task: str
     rows: str
+    target: str
     label_names: list[str]
     precision: str = "auto"
 
@@ -77,12 +77,11 @@ class Predictor:
         Raises:
             InputError: the rows are not of the kind that the model was trained on.
         """
-        given = kind_of_rows(corpus)
-        if given != self.rows:
+        if corpus.rows != self.rows:
             raise InputError(
                 f"the model was trained on {self.rows}, but "
-                f"{corpus.source or corpus.name or 'the input'} holds {given}: give rows of the "
-                "same kind."
+                f"{corpus.source or corpus.name or 'the input'} holds {corpus.rows}: give rows of "
+                "the same kind."
             )
         source = rows_of(corpus, self.settings, self.tokenizer)
         pad_to = self.settings.max_length if self.settings.pad_to_max else 0
@@ -108,7 +107,7 @@ class Predictor:
             InputError: as `outputs`.
         """
         outputs = self.outputs(corpus)
-        if self.task == "regression":
+        if self.target == "scores":
             return [Score(round(float(row[0]), 6)) for row in outputs]
         return [
             Prediction(
@@ -124,13 +123,6 @@ def unlabelled(texts: Sequence[str], pairs: Sequence[str] | None = None) -> Corp
     ids = [str(i) for i in range(len(texts))]
     seconds = None if pairs is None else list(pairs)
     return Corpus(list(texts), np.full(len(texts), MISSING), [], ids, seconds)
-
-
-def kind_of_rows(corpus: Corpus) -> str:
-    """`texts`, `pairs` or `vectors`."""
-    if corpus.vectors is not None:
-        return "vectors"
-    return "texts" if corpus.pairs is None else "pairs"
 
 
 def rows_of(corpus: Corpus, settings: ModelSettings, tokenizer: Any) -> Source:
@@ -158,8 +150,8 @@ def export(
 
     A transformer and its tokenizer are saved as an ordinary Hugging Face folder, which `AutoModel`
     and `AutoTokenizer` load; the small encoders as `encoder.safetensors` and `encoder.json`. The
-    head lies beside them in `head.safetensors`, and `mixtext.json` holds the task, the label names,
-    how texts are tokenised and pooled, and the precision it was scored with.
+    head lies beside them in `head.safetensors`, and `mixtext.json` holds rows and target, the
+    label names, how texts are tokenised and pooled, and the precision it was scored with.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(model.encoder, MixableEncoder):
@@ -171,7 +163,8 @@ def export(
     save_tensors(model.head.state_dict(), folder / "head.safetensors")
     about = {
         "task": train.task,
-        "rows": kind_of_rows(train),
+        "rows": train.rows,
+        "target": train.target,
         "label_names": train.label_names,
         "model": asdict(settings),
         "precision": precision,
@@ -191,8 +184,8 @@ def load(run: str | Path, device: str = "auto") -> Predictor:
         model,
         tokenizer,
         saved["model"],
-        saved["task"],
         saved["rows"],
+        saved["target"],
         saved["label_names"],
         saved["precision"],
     )

@@ -51,15 +51,15 @@ def regression_scores(gold: np.ndarray, predicted: np.ndarray) -> dict[str, floa
     }
 
 
-def scores_of(task: str, gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Scores of a task, the one that chooses weights first.
+def scores_of(target: str, gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Scores by the target, the one that chooses weights first.
 
     Args:
-        task: of the corpus.
-        gold: (N,) classes, or scores for `regression`.
+        target: of the corpus, `classes` or `scores`.
+        gold: (N,) classes or scores.
         predicted: (N, C) probabilities, or (N, 1) scores.
     """
-    if task == "regression":
+    if target == "scores":
         return regression_scores(gold, predicted[:, 0])
     return classification_scores(gold, predicted)
 

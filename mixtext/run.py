@@ -67,7 +67,7 @@ class Run:
                 "training.test_at_every_tie is true but there is no test part: set data.test or "
                 "data.test_per_class, or training.test_at_every_tie to false."
             )
-        check_task(recipe, data.train)
+        check_method(recipe, data.train)
         model, tokenizer, notes = build_model(recipe.model, data.train, recipe.training.seed)
         views = read_view_source(recipe, data, tokenizer)
         recipe.method.check(
@@ -107,7 +107,7 @@ class Run:
                 pad_to=pad_to,
                 precision=recipe.training.precision,
             )
-            return scores_of(data.train.task, labels[rows], outputs)
+            return scores_of(data.train.target, labels[rows], outputs)
 
         feed = Feed(
             sources["train"],
@@ -139,14 +139,14 @@ class Run:
         test = "no test part" if data.test is None else f"{len(data.test)} test"
         views = self.trainer.feed.views
         names, more = data.train.label_names, ", …" if data.train.classes > 8 else ""
-        classes = f", {len(names)} classes ({', '.join(names[:8])}{more})" if names else ""
+        told = f"{len(names)} classes ({', '.join(names[:8])}{more})" if names else "scores"
         cut = ""
-        if data.train.vectors is None:
+        if data.train.rows != "vectors":
             full = (self.sources["train"].lengths >= recipe.model.max_length).mean()
             cut = f", texts cut at {recipe.model.max_length} tokens ({full:.0%} reach that length)"
         lines = [
             f"corpus    {data.train.name}: {len(data.train)} training rows, {test}, "
-            f"task {data.train.task}{classes}",
+            f"{data.train.rows} → {told}",
             f"split     {len(data.split.labelled)} labelled, {len(data.split.unlabelled)} "
             f"unlabelled, {len(data.split.dev)} dev",
             f"model     {recipe.model.encoder}, {self.trainer.model.encoder.layers} layers{cut}",
@@ -202,6 +202,8 @@ class Run:
             "method": recipe.method.name,
             "corpus": data.train.name,
             "task": data.train.task,
+            "rows": data.train.rows,
+            "target": data.train.target,
             "encoder": recipe.model.encoder,
             "labels_per_class": recipe.data.labels_per_class,
             "labelled": len(data.split.labelled),
@@ -244,21 +246,21 @@ class Run:
         }
 
 
-def check_task(recipe: Recipe, train: Corpus) -> None:
-    """Refuses a method, or a score to select by, that the corpus's task does not have."""
-    method, task = recipe.method, train.task
-    if task not in method.tasks:
-        others = [m.name for m in METHODS.values() if task in m.tasks]
+def check_method(recipe: Recipe, train: Corpus) -> None:
+    """Refuses a method, or a score to select by, that does not fit the corpus's rows and target."""
+    method, rows, target = recipe.method, train.rows, train.target
+    if not method.takes(rows, target):
+        others = [m.name for m in METHODS.values() if m.takes(rows, target)]
         raise InputError(
-            f"method is {method.name!r}, for the tasks {', '.join(method.tasks)}, but "
-            f"{train.name or 'the corpus'} is of the task {task}: choose one of "
-            f"{', '.join(others)}."
+            f"method is {method.name!r}, which takes {' or '.join(method.rows)} and tells "
+            f"{' or '.join(method.targets)}, but {train.name or 'the corpus'} holds {rows} with "
+            f"{target}: choose one of {', '.join(others)}."
         )
     regression = ("spearman", "pearson")
     select = recipe.training.select
-    if select != "auto" and (select in regression) != (task == "regression"):
+    if select != "auto" and (select in regression) != (target == "scores"):
         raise InputError(
-            f"training.select is {select!r}, which the task {task} does not have: set it to 'auto'."
+            f"training.select is {select!r}, which {target} do not have: set it to 'auto'."
         )
 
 
@@ -376,19 +378,18 @@ def evaluate(predictor: Predictor, corpus: Corpus) -> dict[str, float]:
     """Scores a trained model on the labelled rows of a corpus.
 
     Raises:
-        InputError: the rows are not of the model's kind or task, have a label that the model does
-            not know, or no label at all.
+        InputError: rows or target are not the model's, a label is not known to the model, or
+            there is no label at all.
     """
-    if (corpus.task == "regression") != (predictor.task == "regression"):
-        labels = "scores" if corpus.task == "regression" else "classes"
+    if corpus.target != predictor.target:
         raise InputError(
-            f"{corpus.source or corpus.name or 'the corpus'} has {labels}, but the model was "
-            f"trained for the task {predictor.task}: give rows of the same task."
+            f"{corpus.source or corpus.name or 'the corpus'} has {corpus.target}, but the model "
+            f"was trained to tell {predictor.target}: give rows that have such."
         )
-    if predictor.task != "regression":
+    if predictor.target == "classes":
         corpus = renumber_labels(corpus, predictor.label_names)
     rows = np.flatnonzero(corpus.labelled)
     if not len(rows):
         raise InputError(f"{corpus.source or corpus.name} has no labelled rows to score.")
     corpus = corpus.select(rows)
-    return scores_of(predictor.task, corpus.labels, predictor.outputs(corpus))
+    return scores_of(predictor.target, corpus.labels, predictor.outputs(corpus))

@@ -11,7 +11,7 @@ from mixtext.data.read.options import UNSAID, ReadOptions
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
 from mixtext.recipe import Recipe
-from mixtext.run import check_task
+from mixtext.run import check_method
 from mixtext.toml_tables import to_toml
 
 TEMPLATE = """\
@@ -96,14 +96,14 @@ def starter_recipe(
     if method and method not in METHODS:
         raise InputError(f"method is {method!r}: it must be one of {', '.join(METHODS)}.")
     train, held = load_any(data, options, root=root, test=test)
-    if train.vectors is not None:
+    if train.rows == "vectors":
         raise InputError(
             f"{data} holds vectors, and new-recipe writes recipes for texts: write one "
             "by hand, with model.encoder = 'mlp' or 'small_cnn' and method = 'mixup'."
         )
-    regression = train.task == "regression"
+    regression = train.target == "scores"
     method = method or ("tmix" if regression else "mixtext")
-    check_task(Recipe(method=METHODS[method]()), train)
+    check_method(Recipe(method=METHODS[method]()), train)
     labelled = int(train.labelled.sum())
     unlabelled = len(train) - labelled
     smallest = labelled if regression else _smallest_class(train)
@@ -140,7 +140,7 @@ def starter_recipe(
         labels_are="with scores" if regression else f"{train.classes} classes",
         test="no test file" if held is None else f"{len(held):,} test rows",
         method=method,
-        methods=", ".join(m.name for m in METHODS.values() if train.task in m.tasks),
+        methods=", ".join(m.name for m in METHODS.values() if m.takes(train.rows, train.target)),
         corpus=to_toml(data),
         source=source,
         each="in all" if regression else "of each class",

@@ -265,7 +265,7 @@ def test_dry_run_tells_the_plan_and_writes_nothing(recipe, capsys, tmp_path, mon
     assert main(["train", file, "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert sorted(tmp_path.rglob("*")) == before
-    assert "75 training rows, 15 test, task single, 3 classes (animals, food, tools)" in out
+    assert "75 training rows, 15 test, texts → 3 classes (animals, food, tools)" in out
     assert "12 labelled, 48 unlabelled, 15 dev" in out
     assert "12 layers" in out and "mixtext" in out
     assert "30 steps of 4 labelled rows and 4 unlabelled (views: word dropout)" in out
@@ -398,7 +398,7 @@ def test_pairs_are_trained_evaluated_and_predicted(
     else:
         wrong = ["--scores", "1", "5"]
         sentence = refused("evaluate", run, "--data", other, *COLUMNS, *wrong)
-        assert "has scores" in sentence and "task pair" in sentence
+        assert "has scores" in sentence and "to tell classes" in sentence
         assert "--label is given" in refused("evaluate", run, "--data", "rte", "--label", "x")
 
 

@@ -13,10 +13,6 @@ from mixtext.recipe import load_recipe
 from mixtext.starter import starter_recipe
 
 
-def methods_for(task):
-    return [name for name, method in METHODS.items() if task in method.tasks]
-
-
 def write(path, head, rows):
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([head, *rows])
@@ -43,7 +39,11 @@ def train_as_written(encoder, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "method, missing", [*((name, True) for name in methods_for("single")), ("mixtext", False)]
+    "method, missing",
+    [
+        *((name, True) for name, m in METHODS.items() if m.takes("texts", "classes")),
+        ("mixtext", False),
+    ],
 )
 def test_texts(method, missing, tmp_path, train_as_written, draw_texts, write_rows):
     name = 'odd "name" [1]' if missing else "things"
@@ -121,7 +121,7 @@ def test_refusals(tmp_path):
     assert "smallest of 2 has 1" in refusal(classes)
     assert "'no'" in refusal(classes, "no")
     sentence = refusal(classes, "mixup")
-    assert "'mixup'" in sentence and "task single" in sentence and "tmix" in sentence
+    assert "'mixup'" in sentence and "holds texts with classes" in sentence and "tmix" in sentence
     assert "'ssmix'" in refusal(scores, "ssmix", scores=(0, 5))
     assert "line 3" in refusal(scores, scores=(0, 1))
     assert "vectors" in refusal("digits")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mixtext.data.labels import target_of
 from mixtext.data.views import Row, ViewSource
 from mixtext.deferred import Tensor, torch
 from mixtext.errors import InputError
@@ -57,7 +58,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Vectors:
-    """Rows that are vectors: the counterpart of `Tokens` for the task `vectors`.
+    """Rows that are vectors: the counterpart of `Tokens`.
 
     Attributes:
         values: float32, shape (N, D) or (N, height, width).
@@ -347,7 +348,7 @@ class Feed:
             by_length: batches of labelled rows of like length; those of unlabelled rows always are.
             pad_to: least width in tokens (0: only as wide as the batch needs).
         """
-        if labels.dtype.kind == "f":
+        if target_of(labels) == "scores":
             labels = labels.astype(np.float32)
         self.source, self.labels, self.row_ids = source, labels, row_ids
         self.views, self.pad_to = views, pad_to

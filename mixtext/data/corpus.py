@@ -8,7 +8,14 @@ from typing import Literal
 
 import numpy as np
 
-from mixtext.data.labels import MISSING, encode_labels, encode_scores, has_label, listing
+from mixtext.data.labels import (
+    MISSING,
+    encode_labels,
+    encode_scores,
+    has_label,
+    listing,
+    target_of,
+)
 from mixtext.errors import InputError
 
 
@@ -50,13 +57,28 @@ class Corpus:
         return len(self.ids)
 
     @property
-    def task(self) -> Literal["single", "pair", "regression", "vectors"]:
-        """What is asked of a row. Regression may be of single texts or of pairs: see `pairs`."""
+    def rows(self) -> Literal["texts", "pairs", "vectors"]:
+        """What a row is."""
         if self.vectors is not None:
             return "vectors"
-        if self.labels.dtype.kind == "f":
+        return "texts" if self.pairs is None else "pairs"
+
+    @property
+    def target(self) -> Literal["classes", "scores"]:
+        """What is asked of a row: its class, or, in regression, its score."""
+        return target_of(self.labels)
+
+    @property
+    def task(self) -> str:
+        """Rows and target in the one word by which files of all versions group runs."""
+        if self.target == "scores":
             return "regression"
-        return "single" if self.pairs is None else "pair"
+        return {"texts": "single", "pairs": "pair", "vectors": "vectors"}[self.rows]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a row of vectors, `(D,)` or `(height, width)`; of texts empty."""
+        return () if self.vectors is None else self.vectors.shape[1:]
 
     @property
     def labelled(self) -> np.ndarray:
@@ -77,7 +99,7 @@ class Corpus:
         rows = np.asarray([int(i) for i in indices], dtype=np.int64)
         return replace(
             self,
-            texts=[self.texts[i] for i in rows] if self.vectors is None else [],
+            texts=self.texts and [self.texts[i] for i in rows],
             labels=self.labels[rows],
             ids=[self.ids[i] for i in rows],
             pairs=None if self.pairs is None else [self.pairs[i] for i in rows],
@@ -97,7 +119,7 @@ class Corpus:
                 raw = item.encode("utf-8", "surrogatepass")
                 digest.update(struct.pack("<q", len(raw)))
                 digest.update(raw)
-        if self.labels.dtype.kind == "f":
+        if self.target == "scores":
             # NaN has many bit patterns, and 0 and -0 are the same score.
             scores = np.where(self.labelled, self.labels + 0.0, np.nan)
             digest.update(b"scores" + scores.astype("<f8").tobytes())
@@ -122,7 +144,7 @@ class Corpus:
         return replace(
             self,
             texts=[*self.texts, *other.texts],
-            labels=np.concatenate([self.labels, _missing(len(other), self.labels.dtype)]),
+            labels=np.concatenate([self.labels, _missing(len(other), self.target)]),
             ids=ids,
             pairs=None if other.pairs is None else [*(self.pairs or ()), *other.pairs],
             vectors=None
@@ -234,13 +256,13 @@ class Corpus:
 
 
 def check_same_labels(train: Corpus, test: Corpus) -> None:
-    """Checks that train and test are of one task and number their classes alike.
+    """Checks that train and test have rows and target alike and number their classes alike.
 
     Raises:
-        InputError: another task; a label name that train lacks, or the same names in another
-            order or number.
+        InputError: other rows or another target; a label name that train lacks, or the same names
+            in another order or number.
     """
-    _check_same_task(train, test)
+    _check_alike(train, test)
     if train.label_names == test.label_names:
         return
     _check_known(train.label_names, test)
@@ -257,12 +279,12 @@ def align_labels(train: Corpus, test: Corpus) -> Corpus:
     A test file need not hold every class, so the names read from it alone may be fewer.
 
     Raises:
-        InputError: another task; a label name of test that train lacks.
+        InputError: other rows or another target; a label name of test that train lacks.
     """
-    _check_same_task(train, test)
-    if train.task == "regression":
+    _check_alike(train, test)
+    if train.target == "scores":
         # A test part without labels was read as one of classes.
-        return test if test.labelled.any() else replace(test, labels=_missing(len(test), "f"))
+        return test if test.labelled.any() else replace(test, labels=_missing(len(test), "scores"))
     return renumber_labels(test, train.label_names)
 
 
@@ -276,31 +298,24 @@ def renumber_labels(corpus: Corpus, label_names: Sequence[str]) -> Corpus:
     number = {name: i for i, name in enumerate(label_names)}
     table = np.array([number[x] for x in corpus.label_names] + [MISSING], dtype=np.int64)
     # Scores get here only where all of them are missing.
-    labels = corpus.labels if corpus.labels.dtype.kind == "i" else _missing(len(corpus), "i")
+    labels = corpus.labels if corpus.target == "classes" else _missing(len(corpus), "classes")
     return replace(corpus, labels=table[labels], label_names=list(label_names))
 
 
-def _check_same_task(train: Corpus, test: Corpus) -> None:
+def _check_alike(train: Corpus, test: Corpus) -> None:
     name = test.source or test.name
     _check_same_rows(train, test, "train", f"test {name}" if name else "test")
-    kinds = ["scores" if x.labels.dtype.kind == "f" else "classes" for x in (train, test)]
-    if kinds[0] != kinds[1] and test.labelled.any():
+    if train.target != test.target and test.labelled.any():
         raise InputError(
-            f"train has {kinds[0]} for labels and test {name} has {kinds[1]}: read both alike, "
-            "with the range of the scores given for both or for neither."
+            f"train has {train.target} for labels and test {name} has {test.target}: read both "
+            "alike, with the range of the scores given for both or for neither."
         )
 
 
 def _check_same_rows(train: Corpus, other: Corpus, name: str, other_name: str) -> None:
     """Checks that both hold single texts, both pairs, or both vectors of one shape."""
-    kinds = [
-        f"vectors of shape {x.vectors.shape[1:]}"
-        if x.vectors is not None
-        else "single texts"
-        if x.pairs is None
-        else "pairs of texts"
-        for x in (train, other)
-    ]
+    words = {"texts": "single texts", "pairs": "pairs of texts", "vectors": "vectors of shape "}
+    kinds = [words[x.rows] + (str(x.shape) if x.shape else "") for x in (train, other)]
     if kinds[0] != kinds[1]:
         raise InputError(
             f"{name} holds {kinds[0]} but {other_name} holds {kinds[1]}: they do not mix, so read "
@@ -318,10 +333,9 @@ def _check_known(label_names: Sequence[str], test: Corpus) -> None:
         )
 
 
-def _missing(rows: int, kind: np.dtype | str) -> np.ndarray:
-    """Labels of rows that have none, of the kind that the corpus has."""
-    is_score = np.dtype(kind).kind == "f"
-    return np.full(rows, np.nan) if is_score else np.full(rows, MISSING, dtype=np.int64)
+def _missing(rows: int, target: str) -> np.ndarray:
+    """Labels of rows that have none."""
+    return np.full(rows, np.nan) if target == "scores" else np.full(rows, MISSING, dtype=np.int64)
 
 
 def _row_ids(

@@ -95,7 +95,7 @@ def _part(
     percentile and maximum; `truncated` counts rows longer than `max_length` and
     `truncated_share` is their share, both None without a `max_length`. Vectors have no words.
     """
-    is_text, is_score = corpus.vectors is None, corpus.task == "regression"
+    is_text, is_score = corpus.rows != "vectors", corpus.target == "scores"
     keys = row_keys(corpus)
     found: dict[Any, set[float]] = {}
     for key, label, has_label in zip(keys, corpus.labels, corpus.labelled, strict=True):
@@ -113,7 +113,7 @@ def _part(
         "classes": {x: int(n) for x, n in zip(corpus.label_names, counts, strict=True)},
         "scores": (_quantiles(known, _SCORES) or {}) if is_score else None,
         "pairs": corpus.pairs is not None,
-        "shape": None if corpus.vectors is None else list(corpus.vectors.shape[1:]),
+        "shape": list(corpus.shape) or None,
         "missing_labels": int((~corpus.labelled).sum()),
         "words": _quantiles(words) if is_text else None,
         "tokens": None if tokens is None else _quantiles(tokens),

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,9 +12,14 @@ from mixtext.errors import InputError
 MISSING = -1  # label of a row whose class is not known
 
 
+def target_of(labels: np.ndarray) -> Literal["classes", "scores"]:
+    """What labels as in `Corpus.labels` are: int64 numbers of classes, or float64 scores."""
+    return "scores" if labels.dtype.kind == "f" else "classes"
+
+
 def has_label(labels: np.ndarray) -> np.ndarray:
     """Which rows have a label, bool, shape `(N,)`; of classes or scores, as in `Corpus.labels`."""
-    return ~np.isnan(labels) if labels.dtype.kind == "f" else labels >= 0
+    return ~np.isnan(labels) if target_of(labels) == "scores" else labels >= 0
 
 
 def encode_scores(

@@ -54,7 +54,7 @@ def load_corpora(
         notes.append(f"{replaced} characters were not valid UTF-8 and were replaced")
     if settings.drop_duplicates:
         train, dropped = drop_duplicates(train)
-        rows = "texts" if train.vectors is None else "rows"
+        rows = "rows" if train.rows == "vectors" else "texts"
         notes.append(f"{dropped} duplicate {rows} left out of {train.name}")
     if test is None and settings.test_per_class:
         # One fixed test part for all split seeds: only what is learned from may vary.
@@ -67,7 +67,7 @@ def load_corpora(
         test = align_labels(train, test)
         leaks = duplicates(train, test)
         if leaks:
-            rows = "texts" if train.vectors is None else "rows"
+            rows = "rows" if train.rows == "vectors" else "texts"
             notes.append(
                 f"{len({t for _, t in leaks})} test {rows} are also in the training part, the "
                 f"first as row {train.ids[leaks[0][0]]!r}"
@@ -96,7 +96,7 @@ def prepare_data(
     if train is None and test is not None:
         raise InputError("test is given without corpus: give both, or let the recipe name both.")
     train, test, notes = load_corpora(settings, train, test)
-    if train.task == "regression":
+    if train.target == "scores":
         _check_regression(settings, train)
     elif train.classes < 2:
         raise InputError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from mixtext.data.corpus import Corpus
-from mixtext.data.labels import has_label
+from mixtext.data.labels import has_label, target_of
 from mixtext.errors import InputError
 
 # The official code cuts every shuffled class at fixed places: 500 rows for labels, then the
@@ -322,7 +322,7 @@ def _classes(labels: np.ndarray, label_names: Sequence[str] | None) -> tuple[np.
     Scores are one class, so that a split treats them as it treats classes.
     """
     labels = np.asarray(labels)
-    if labels.dtype.kind == "f":
+    if target_of(labels) == "scores":
         return np.where(has_label(labels), 0, -1), ["any score"]
     classes = int(labels.max(initial=-1)) + 1
     names = [str(c) for c in range(classes)] if label_names is None else list(label_names)

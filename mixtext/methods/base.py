@@ -63,17 +63,23 @@ class Method:
     Attributes:
         name: the word in the recipe: `method = "…"`; its settings are the table of that name.
         paper: where it comes from.
-        tasks: what it can be trained on: `single` texts, `pair`s of texts, `regression` of texts
-            or pairs, `vectors`.
+        rows: what its rows may be, see `Corpus.rows`.
+        targets: what it can be trained to tell of a row, see `Corpus.target`.
         mixes: what it mixes, in words.
         unlabelled: it learns from unlabelled rows too.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
-    tasks: ClassVar[tuple[str, ...]] = ("single", "pair", "regression")
+    rows: ClassVar[tuple[str, ...]] = ("texts", "pairs")
+    targets: ClassVar[tuple[str, ...]] = ("classes", "scores")
     mixes: ClassVar[str] = "nothing"
     unlabelled: ClassVar[bool] = False
+
+    @classmethod
+    def takes(cls, rows: str, target: str) -> bool:
+        """Whether it can be trained on such rows to tell such a target."""
+        return rows in cls.rows and target in cls.targets
 
     def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
         """Refuses settings that do not fit (InputError).
@@ -195,6 +201,11 @@ class LayerMix(Method):
 
     alpha: float = 1.0
     per_row: bool = False
+
+    @classmethod
+    def takes(cls, rows: str, target: str) -> bool:
+        """Whether it can be trained on such rows to tell such a target."""
+        return rows in cls.rows and target in cls.targets
 
     def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
         """Refuses alpha ≤ 0."""

@@ -37,7 +37,7 @@ class EmbedMix(Method):
 
     name: ClassVar[str] = "embed_mix"
     paper: ClassVar[str] = "Yoon et al., Findings of ACL 2021 (arXiv 2106.08062)"
-    tasks: ClassVar[tuple[str, ...]] = ("single", "pair")
+    targets: ClassVar[tuple[str, ...]] = ("classes",)
     mixes: ClassVar[str] = "embeddings, beside clean rows"
 
     alpha: float = 0.2

@@ -33,7 +33,7 @@ class ManifoldMixup(LayerMix):
 
     name: ClassVar[str] = "manifold_mixup"
     paper: ClassVar[str] = "Verma et al., ICML 2019 (arXiv 1806.05236)"
-    tasks: ClassVar[tuple[str, ...]] = ("single", "pair", "regression", "vectors")
+    rows: ClassVar[tuple[str, ...]] = ("texts", "pairs", "vectors")
     mixes: ClassVar[str] = "hidden states at a random layer, the input layer among them"
 
     alpha: float = 2.0

@@ -72,7 +72,7 @@ class MixText(Method):
     name: ClassVar[str] = "mixtext"
     paper: ClassVar[str] = "Chen et al., ACL 2020 (arXiv 2004.12239)"
     mixes: ClassVar[str] = "hidden states of labelled and unlabelled rows, at a random layer"
-    tasks: ClassVar[tuple[str, ...]] = ("single", "pair")
+    targets: ClassVar[tuple[str, ...]] = ("classes",)
     unlabelled: ClassVar[bool] = True
 
     alpha: float = 16.0

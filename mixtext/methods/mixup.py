@@ -21,7 +21,7 @@ class Mixup(LayerMix):
 
     name: ClassVar[str] = "mixup"
     paper: ClassVar[str] = "Zhang et al., ICLR 2018 (arXiv 1710.09412)"
-    tasks: ClassVar[tuple[str, ...]] = ("vectors",)
+    rows: ClassVar[tuple[str, ...]] = ("vectors",)
     mixes: ClassVar[str] = "input vectors"
     layer = 0
 

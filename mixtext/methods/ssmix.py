@@ -54,7 +54,7 @@ class SSMix(Method):
 
     name: ClassVar[str] = "ssmix"
     paper: ClassVar[str] = "Yoon et al., Findings of ACL 2021 (arXiv 2106.08062)"
-    tasks: ClassVar[tuple[str, ...]] = ("single", "pair")
+    targets: ClassVar[tuple[str, ...]] = ("classes",)
     mixes: ClassVar[str] = "spans of token ids, chosen by saliency"
 
     share: float = 0.1

@@ -20,7 +20,7 @@ class Supervised(Method):
 
     name: ClassVar[str] = "supervised"
     paper: ClassVar[str] = "the papers' baseline"
-    tasks: ClassVar[tuple[str, ...]] = ("single", "pair", "regression", "vectors")
+    rows: ClassVar[tuple[str, ...]] = ("texts", "pairs", "vectors")
 
     def loss(
         self,

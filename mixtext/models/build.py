@@ -1,6 +1,7 @@
 """From settings to a model and its tokenizer, new or as a run has left it."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,14 @@ def build_model(
 
     Args:
         settings: see `ModelSettings`.
-        train: the training rows: their task, classes, words and shapes decide on sizes.
+        train: the training rows: their target, classes, words and shape decide on sizes.
         seed: seeds torch's generator: new weights here, dropout later.
 
     Returns:
         The model, the tokenizer (None for vectors), and notes on what was made.
 
     Raises:
-        InputError: no such encoder, one that does not fit the task, `max_length` beyond what it
+        InputError: no such encoder, one that does not fit the rows, `max_length` beyond what it
             can take, bad word vectors, or a `start` that does not fit.
     """
     check_fit(settings, train)
@@ -49,15 +50,16 @@ def build_model(
         model.branches, model.dropout.p = settings.branches, settings.dropout
         if isinstance(model.encoder, MixableEncoder):
             check_length(settings, model.encoder)
-        elif train.vectors is not None:
-            model.encoder(torch.from_numpy(train.vectors[:1]))  # refuses rows of another size
+        elif train.shape:
+            model.encoder(torch.zeros(1, *train.shape))  # refuses rows of another size
         return model, tokenizer, [f"begins with the model of {settings.start}"]
     notes: list[str] = []
     encoder: Encoder
     tokenizer = None
-    if train.vectors is not None:
-        shape = train.vectors.shape[1:]
-        encoder = Mlp(int(np.prod(shape))) if settings.encoder == "mlp" else SmallCnn(shape)
+    if settings.encoder == "mlp":
+        encoder = Mlp(math.prod(train.shape))
+    elif settings.encoder == "small_cnn":
+        encoder = SmallCnn(train.shape)
     elif settings.encoder in WORD_ENCODERS:
         pretrained = settings.embedding.startswith("Pretrain")
         words = vocabulary(
@@ -79,7 +81,7 @@ def build_model(
         encoder, tokenizer = load_encoder(settings.encoder)
         check_length(settings, encoder)
         torch.manual_seed(seed)  # loading may have drawn
-    outputs = 1 if train.task == "regression" else train.classes
+    outputs = 1 if train.target == "scores" else train.classes
     return _assemble(settings, encoder, outputs), tokenizer, notes
 
 
@@ -102,6 +104,8 @@ def load_model(run: Path) -> tuple[Classifier, Any, dict[str, Any]]:
         raise InputError(
             f"{run} holds a tagger: load it with mixtext.tagging.entities.load_tagger."
         )
+    if "target" not in saved:  # earlier versions told it by the task alone
+        saved["target"] = "scores" if saved["task"] == "regression" else "classes"
     settings = saved["model"] = ModelSettings(**saved["model"])
     encoder: Encoder
     tokenizer = None
@@ -111,7 +115,7 @@ def load_model(run: Path) -> tuple[Classifier, Any, dict[str, Any]]:
         encoder, tokenizer = load_word_encoder(folder), load_tokenizer(str(folder.resolve()))
     else:
         encoder, tokenizer = load_encoder(str(folder.resolve()))
-    outputs = 1 if saved["task"] == "regression" else len(saved["label_names"])
+    outputs = 1 if saved["target"] == "scores" else len(saved["label_names"])
     model = _assemble(settings, encoder, outputs)
     model.head.load_state_dict(load_file(folder / "head.safetensors"))
     return model, tokenizer, saved
@@ -120,16 +124,16 @@ def load_model(run: Path) -> tuple[Classifier, Any, dict[str, Any]]:
 def check_fit(settings: ModelSettings, train: Corpus) -> None:
     """Refuses an encoder of texts for vectors, one of vectors for texts, and other shapes."""
     wants_vectors = settings.encoder in VECTOR_ENCODERS
-    if wants_vectors != (train.vectors is not None):
-        kinds = VECTOR_ENCODERS if train.vectors is not None else ("minilm", *WORD_ENCODERS)
+    if wants_vectors != (train.rows == "vectors"):
+        kinds = ("minilm", *WORD_ENCODERS) if wants_vectors else VECTOR_ENCODERS
         raise InputError(
             f"model.encoder is {settings.encoder!r}, but {train.name or 'the corpus'} holds "
             f"{'texts' if wants_vectors else 'vectors'}: choose one such as {', '.join(kinds)}."
         )
-    if train.vectors is not None and settings.encoder == "small_cnn" and train.vectors.ndim != 3:
+    if settings.encoder == "small_cnn" and len(train.shape) != 2:
         raise InputError(
             f"model.encoder is 'small_cnn', which takes images, but {train.name or 'the corpus'} "
-            f"holds vectors of {train.vectors.shape[1]} values: choose 'mlp'."
+            f"holds vectors of {train.shape[0]} values: choose 'mlp'."
         )
 
 
@@ -144,13 +148,14 @@ def check_length(settings: ModelSettings, encoder: MixableEncoder) -> None:
 
 
 def check_start(settings: ModelSettings, train: Corpus, saved: dict[str, Any]) -> None:
-    """Refuses to go on from a model of other classes, another task or other parts."""
+    """Refuses to go on from a model of other rows, target, classes or parts."""
     # What the model brings along must not be asked for in another way, for it would not be heard.
     fields = ["encoder", "head_width", "pool"]
     if settings.encoder in WORD_ENCODERS:
         fields += ["embedding", "vectors", "word_width", "vocabulary", "lowercase"]
     for what, mine, theirs in (
-        ("the task", train.task, saved["task"]),
+        ("the rows", train.rows, saved["rows"]),
+        ("the target", train.target, saved["target"]),
         ("the classes", train.label_names, saved["label_names"]),
         *((f"model.{x}", getattr(settings, x), getattr(saved["model"], x)) for x in fields),
     ):

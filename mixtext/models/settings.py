@@ -12,8 +12,8 @@ class ModelSettings:
 
     Attributes:
         encoder: `minilm` (from its package, no network), a folder in Hugging Face format, or a
-            model's name on the Hugging Face hub; on word vectors `kim_cnn` or `lstm`; for the task
-            vectors `mlp` or `small_cnn` (images).
+            model's name on the Hugging Face hub; on word vectors `kim_cnn` or `lstm`; for rows
+            that are vectors `mlp` or `small_cnn` (images).
         start: run folder whose model training goes on from, with its head; its encoder, which must
             be named here too, is not loaded anew. Empty: begin with a new head.
         max_length: longest text in tokens, special tokens included; the rest is cut off.

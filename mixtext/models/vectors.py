@@ -145,7 +145,7 @@ class SmallCnn(VectorEncoder):
     kind = "small_cnn"
     hidden_size = 128
 
-    def __init__(self, shape: tuple[int, int] = (8, 8)) -> None:
+    def __init__(self, shape: tuple[int, ...] = (8, 8)) -> None:
         if len(shape) != 2 or min(shape) < 2:
             raise InputError(
                 f"The images have the shape {tuple(shape)}: SmallCnn takes (height, width), each "

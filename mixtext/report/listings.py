@@ -20,17 +20,17 @@ LISTED: tuple[type[Method], ...] = (*METHODS.values(), SeqMix)
 
 
 def list_methods(settings: bool = False, width: int = 120) -> str:
-    """A table of the methods: paper, tasks, what is mixed, names of the settings.
+    """A table of the methods: paper, rows and targets taken, what is mixed, names of the settings.
 
     Args:
         settings: below it, every setting with its default and meaning.
         width: characters of a line; below 100 the columns would be too narrow to read.
     """
-    rows = [("method", "paper", "tasks", "mixes", "settings")]
+    rows = [("method", "paper", "rows", "targets", "mixes", "settings")]
     for method in LISTED:
         names = [f.name for f in dataclasses.fields(method)]
-        tasks, fields = ", ".join(method.tasks), ", ".join(names) or "none"
-        rows.append((method.name, method.paper, tasks, method.mixes, fields))
+        takes = ", ".join(method.rows), ", ".join(method.targets)
+        rows.append((method.name, method.paper, *takes, method.mixes, ", ".join(names) or "none"))
     lines = aligned(rows, max(100, width))
     if settings:
         for method in LISTED:

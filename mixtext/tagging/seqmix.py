@@ -56,7 +56,8 @@ class SeqMix(Method):
 
     name: ClassVar[str] = "seqmix"
     paper: ClassVar[str] = "Zhang et al., EMNLP 2020 (arXiv 2010.02322)"
-    tasks: ClassVar[tuple[str, ...]] = ("tagging",)
+    rows: ClassVar[tuple[str, ...]] = ("sentences",)
+    targets: ClassVar[tuple[str, ...]] = ("tags",)
     mixes: ClassVar[str] = "words and labels of two sentences' windows"
 
     pairing: Pairing = "sub_sequence"

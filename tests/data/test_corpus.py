@@ -163,20 +163,41 @@ def test_scores_make_the_task_regression():
     corpus = Corpus.from_lists(
         ["a", "b", "c"], scores=[2, None, np.float32(0.5)], pairs=list("def")
     )
-    assert corpus.task == "regression" and corpus.pairs == ["d", "e", "f"]
+    assert corpus.target == "scores" and corpus.pairs == ["d", "e", "f"]
     assert corpus.labels.dtype == np.float64
     np.testing.assert_array_equal(corpus.labels, [2.0, np.nan, 0.5])
     assert corpus.labelled.tolist() == [True, False, True]
     assert (corpus.label_names, corpus.classes) == ([], 0)
     np.testing.assert_array_equal(corpus.select([2, 1]).labels, [0.5, np.nan])
-    assert corpus.select([]).task == "regression"
+    assert corpus.select([]).target == "scores"
     assert not Corpus.from_lists(["a"], scores=[float("nan")]).labelled.any()
+
+
+def test_rows_and_target_are_two_axes():
+    texts, pairs, scores = ["a", "b"], ["c", "d"], [0.5, None]
+    found = [
+        Corpus.from_lists(texts, ["x", "y"]),
+        Corpus.from_lists(texts, ["x", "y"], pairs=pairs),
+        Corpus.from_lists(texts, scores=scores),
+        Corpus.from_lists(texts, pairs=pairs, scores=scores),
+        Corpus.from_vectors(np.zeros((2, 3)), ["x", "y"]),
+        Corpus.from_vectors(np.zeros((2, 3, 4))),
+    ]
+    assert [(x.rows, x.target, x.shape, x.task) for x in found] == [
+        ("texts", "classes", (), "single"),
+        ("pairs", "classes", (), "pair"),
+        ("texts", "scores", (), "regression"),
+        ("pairs", "scores", (), "regression"),
+        ("vectors", "classes", (3,), "vectors"),
+        ("vectors", "classes", (3, 4), "vectors"),
+    ]
+    # Also where no row is left to tell it.
+    assert all((x.rows, x.target) == (x.select([]).rows, x.select([]).target) for x in found)
 
 
 def test_labelled_says_which_rows_have_a_class():
     corpus = Corpus.from_lists(["a", "b"], ["x", None])
     assert corpus.labelled.tolist() == [True, False] and corpus.labelled.dtype == bool
-    assert (corpus.task, Corpus.from_lists(["a"], pairs=["b"]).task) == ("single", "pair")
 
 
 def images(rows=3, **options):
@@ -185,7 +206,7 @@ def images(rows=3, **options):
 
 def test_vectors_are_rows_without_texts():
     corpus = images(labels=["x", "y", None], ids=list("pqr"))
-    assert (corpus.task, len(corpus), corpus.texts) == ("vectors", 3, [])
+    assert (corpus.rows, len(corpus), corpus.texts) == ("vectors", 3, [])
     assert corpus.vectors.dtype == np.float32 and corpus.vectors.shape == (3, 2, 2)
     assert corpus.labels.tolist() == [0, 1, -1] and corpus.label_names == ["x", "y"]
     part = corpus.select(np.array([2, 0]))
@@ -195,7 +216,7 @@ def test_vectors_are_rows_without_texts():
     ]
     assert part.labels.tolist() == [-1, 0]
     nothing = corpus.select([])
-    assert len(nothing) == 0 and nothing.vectors.shape == (0, 2, 2) and nothing.task == "vectors"
+    assert len(nothing) == 0 and nothing.vectors.shape == (0, 2, 2) and nothing.rows == "vectors"
 
 
 @pytest.mark.parametrize(
@@ -263,10 +284,10 @@ def test_scores_need_no_aligning_and_a_bare_test_part_takes_the_task_of_train():
     assert align_labels(train, test).labels.tolist() == [3.0]
     check_same_labels(train, test)
     bare = Corpus.from_lists(["b"])
-    assert align_labels(train, bare).task == "regression"
+    assert align_labels(train, bare).target == "scores"
     classes = Corpus.from_lists(["a", "b"], ["x", "y"])
     bare = align_labels(classes, Corpus.from_lists(["b"], scores=[None]))
-    assert (bare.task, bare.labels.tolist(), bare.label_names) == ("single", [-1], ["x", "y"])
+    assert (bare.target, bare.labels.tolist(), bare.label_names) == ("classes", [-1], ["x", "y"])
 
 
 def test_renumbering_by_the_names_of_a_model():

@@ -26,7 +26,7 @@ SCORED = {"text": ("one",), "pair": ("two",), "label": "score", "scores": (0.0, 
 def test_regression_on_pairs(scored):
     settings = DataSettings(scored, **SCORED, labels_per_class=8, dev_per_class=5, test_per_class=9)
     data = prepare_data(settings, need_unlabelled=False)
-    assert data.train.task == data.test.task == "regression"
+    assert data.train.target == data.test.target == "scores"
     assert (len(data.train), len(data.test)) == (51, 9)
     assert [len(x) for x in (data.split.labelled, data.split.dev)] == [8, 5]
     assert len(data.split.unlabelled) == 51 - 8 - 5
@@ -106,7 +106,7 @@ def test_vectors_are_split_held_out_and_joined(tmp_path):
         test_per_class=5,
     )
     data = prepare_data(settings, need_unlabelled=True)
-    assert (data.train.task, data.train.vectors.shape) == ("vectors", (33, 2, 2))
+    assert (data.train.rows, data.train.vectors.shape) == ("vectors", (33, 2, 2))
     assert data.test.vectors.shape == (10, 2, 2)
     assert data.train.labels[30:].tolist() == [-1, -1, -1]
     for corpus in (data.train.select(range(30)), data.test):

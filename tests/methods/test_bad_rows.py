@@ -30,8 +30,8 @@ PAIRS = {
 }
 
 
-def methods_of(task):
-    return [name for name, method in METHODS.items() if task in method.tasks]
+def methods_of(rows, target="classes"):
+    return [name for name, method in METHODS.items() if method.takes(rows, target)]
 
 
 def settled(name, kind):
@@ -64,7 +64,7 @@ def lengths_of(method, lengths):
 
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("kind", TEXTS)
-@pytest.mark.parametrize("name", methods_of("single"))
+@pytest.mark.parametrize("name", methods_of("texts"))
 def test_texts(make_model, make_batch, name, kind, rows):
     lengths, more = ROWS[rows]
     batch = make_batch(kind, **lengths_of(name, lengths), **more)
@@ -73,7 +73,7 @@ def test_texts(make_model, make_batch, name, kind, rows):
 
 @pytest.mark.parametrize("rows", PAIRS)
 @pytest.mark.parametrize("kind", TEXTS)
-@pytest.mark.parametrize("name", methods_of("pair"))
+@pytest.mark.parametrize("name", methods_of("pairs"))
 def test_pairs(make_model, make_batch, name, kind, rows):
     lengths, more = PAIRS[rows]
     batch = make_batch(kind, **lengths_of(name, lengths), **more)
@@ -82,7 +82,7 @@ def test_pairs(make_model, make_batch, name, kind, rows):
 
 @pytest.mark.parametrize("rows", [*ROWS, *PAIRS])
 @pytest.mark.parametrize("kind", TEXTS)
-@pytest.mark.parametrize("name", methods_of("regression"))
+@pytest.mark.parametrize("name", methods_of("texts", "scores"))
 def test_scores(make_model, make_batch, name, kind, rows):
     lengths, more = (ROWS | PAIRS)[rows]
     batch = make_batch(kind, lengths, scores=True, **more)

@@ -1,4 +1,4 @@
-"""Every method on every task that it declares, through `mixtext.run`: train, resume, predict."""
+"""Every method on all that it declares to take, through `mixtext.run`: train, resume, predict."""
 
 import json
 
@@ -14,14 +14,16 @@ from mixtext.methods import METHODS
 from mixtext.recipe import dump_recipe
 from mixtext.run import Run, train
 
-TASKS = {
-    "single": "single",
-    "pair": "pair",
-    "scores": "regression",
-    "scores of pairs": "regression",
-    "vectors": "vectors",
-    "images": "vectors",
+ASKED = {  # rows and target
+    "single": ("texts", "classes"),
+    "pair": ("pairs", "classes"),
+    "scores": ("texts", "scores"),
+    "scores of pairs": ("pairs", "scores"),
+    "vectors": ("vectors", "classes"),
+    "images": ("vectors", "classes"),
 }
+# The one word for both that result.json has had from the first version on.
+TASKS = {"scores": "regression", "scores of pairs": "regression", "images": "vectors"}
 ENCODERS = {
     "single": ("transformer", "kim_cnn", "lstm"),
     "pair": ("transformer", "kim_cnn"),
@@ -34,9 +36,9 @@ LAYERS = {"transformer": [0, 2], "kim_cnn": [0, 1], "lstm": [0, 1]}
 CASES = [
     (name, rows, kind)
     for name, method in METHODS.items()
-    for rows in TASKS
+    for rows in ASKED
     for kind in ENCODERS[rows]
-    if TASKS[rows] in method.tasks
+    if method.takes(*ASKED[rows])
 ]
 
 
@@ -123,8 +125,9 @@ def test_trains_resumes_exports_and_predicts(corpora, recipe_of, tmp_path, metho
     result = train(recipe, corpus=corpus, folder=tmp_path / "whole", quiet=True)
     lines = [json.loads(x) for x in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
     losses = [x["loss/total"] for x in lines if x["kind"] == "train"]
-    assert len(losses) == result["steps"] == 2 and result["task"] == TASKS[rows]
-    selected = "spearman" if TASKS[rows] == "regression" else "accuracy"
+    assert len(losses) == result["steps"] == 2 and result["task"] == TASKS.get(rows, rows)
+    assert (result["rows"], result["target"]) == ASKED[rows]
+    selected = "spearman" if corpus.target == "scores" else "accuracy"
     assert selected in result["dev"] and selected in result["test"]
     assert np.isfinite([*losses, *result["dev"].values(), *result["test"].values()]).all()
 
@@ -145,20 +148,20 @@ def test_trains_resumes_exports_and_predicts(corpora, recipe_of, tmp_path, metho
     if corpus.vectors is None:
         seconds = ["a dog", "old bread"] if corpus.pairs else None
         answers = predictor.predict(["the cat", "unheard"], seconds)
-        kind = Score if TASKS[rows] == "regression" else Prediction
+        kind = Score if corpus.target == "scores" else Prediction
         assert [type(answer) for answer in answers] == [kind, kind]
 
 
 @pytest.mark.parametrize(
     ("rows", "kind"),
-    [(rows, kind) for rows in TASKS for kind in ENCODERS[rows]],
+    [(rows, kind) for rows in ASKED for kind in ENCODERS[rows]],
 )
 def test_no_method_mixes_when_it_is_scored(corpora, recipe_of, rows, kind):
     # Steps so small that no weight moves: what a method does to a score would be seen.
     still = "training.lr_encoder=1e-30", "training.lr_head=1e-30"
     scores = {}
     for name, method in METHODS.items():
-        if TASKS[rows] in method.tasks:
+        if method.takes(*ASKED[rows]):
             run = Run.prepare(recipe_of(name, kind, *still), corpora[rows])
             trainer = run.trainer
             found = [trainer.score(trainer.method.evaluated(trainer.model), "dev")]
@@ -173,17 +176,19 @@ def test_no_method_mixes_when_it_is_scored(corpora, recipe_of, rows, kind):
 
 @pytest.mark.parametrize(
     ("name", "rows"),
-    [(n, r) for n, m in METHODS.items() for r in TASKS if TASKS[r] not in m.tasks],
+    [(n, r) for n, m in METHODS.items() for r in ASKED if not m.takes(*ASKED[r])],
 )
-def test_a_task_that_a_method_does_not_declare_is_refused(corpora, recipe_of, name, rows):
+def test_what_a_method_does_not_declare_is_refused(corpora, recipe_of, name, rows):
     with pytest.raises(InputError) as caught:
         Run.prepare(recipe_of(name, "transformer"), corpora[rows])
     message = str(caught.value)
     assert "\n" not in message
-    assert f"method is {name!r}" in message and f"the task {TASKS[rows]}" in message
+    assert f"method is {name!r}" in message and "holds {} with {}".format(*ASKED[rows]) in message
     offered = message.split("choose one of ")[1].rstrip(".").split(", ")
-    assert offered == [n for n, m in METHODS.items() if TASKS[rows] in m.tasks]
-    assert f"for the tasks {', '.join(METHODS[name].tasks)}, but" in message
+    assert offered == [n for n, m in METHODS.items() if m.takes(*ASKED[rows])]
+    method = METHODS[name]
+    takes = f"takes {' or '.join(method.rows)} and tells {' or '.join(method.targets)}, but"
+    assert takes in message
 
 
 @pytest.mark.parametrize(

@@ -37,12 +37,13 @@ def test_methods(width):
     lines = list_methods(width=width).splitlines()
     assert max(map(len, lines)) <= max(100, width)
     head, *rows = read_back(lines)
-    assert head == ["method", "paper", "tasks", "mixes", "settings"]
+    assert head == ["method", "paper", "rows", "targets", "mixes", "settings"]
     assert rows == [
         [
             method.name,
             method.paper,
-            ", ".join(method.tasks),
+            ", ".join(method.rows),
+            ", ".join(method.targets),
             method.mixes,
             ", ".join(f.name for f in dataclasses.fields(method)) or "none",
         ]

@@ -186,7 +186,7 @@ def test_pairs_scores_and_a_dev_file_for_test(tmp_path):
     write(tmp_path / "sts_b" / "train.csv", "sentence1,sentence2,score\na,b,2.5\nc,d,\n")
     write(tmp_path / "sts_b" / "dev.csv", "sentence1,sentence2,score\ne,f,5\n")
     train, test = load_any("sts_b", root=tmp_path)
-    assert (train.task, train.texts, train.pairs) == ("regression", ["a", "c"], ["b", "d"])
+    assert (train.target, train.texts, train.pairs) == ("scores", ["a", "c"], ["b", "d"])
     assert train.labels[0] == 2.5 and train.labelled.tolist() == [True, False]
     assert (test.pairs, test.labels.tolist()) == (["f"], [5.0])
     assert "sts_b has no part 'dev'" in refusal(load, "sts_b", tmp_path, "dev")
@@ -196,7 +196,7 @@ def test_pairs_scores_and_a_dev_file_for_test(tmp_path):
     write(tmp_path / "sick" / "train.tsv", header + "1\ta\tb\t4.5\tNEUTRAL\n")
     assert load("sick", tmp_path).labels.tolist() == [4.5]
     corpus = load("sick_entailment", tmp_path)
-    assert (corpus.task, corpus.labels.tolist(), corpus.pairs) == ("pair", [1], ["b"])
+    assert (corpus.rows, corpus.labels.tolist(), corpus.pairs) == ("pairs", [1], ["b"])
 
 
 def test_a_file_with_all_rows_is_cut_the_same_way_for_both_parts(tmp_path):
@@ -212,7 +212,7 @@ def test_a_file_with_all_rows_is_cut_the_same_way_for_both_parts(tmp_path):
 
 def test_digits_need_no_file():
     train, test = load_any("digits")
-    assert (train.task, train.vectors.shape, test.vectors.shape) == (
+    assert (train.rows, train.vectors.shape, test.vectors.shape) == (
         "vectors",
         (1297, 8, 8),
         (500, 8, 8),
@@ -347,7 +347,7 @@ def test_paths_of_pairs_scores_and_vectors(tmp_path):
     write(tmp_path / "set" / "test.csv", "q,a,s\nfive,six,0.5\n")
     options = {"text": "q", "pair": "a", "label": "s", "scores": (0, 2)}
     train, test = load_any(tmp_path / "set", ReadOptions(**options))
-    assert (train.task, test.task, test.pairs) == ("regression", "regression", ["six"])
+    assert (train.target, test.target, test.pairs) == ("scores", "scores", ["six"])
     message = refusal(load_any, tmp_path / "set" / "train.csv", **options | {"scores": (0, 1)})
     assert "train.csv, line 3: the score 2" in message
     np.savez(tmp_path / "test.npz", x=np.ones((2, 3)), y=[4, 7])

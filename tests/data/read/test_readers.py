@@ -69,7 +69,7 @@ def test_scores_of_csv_and_json_lines(tmp_path):
     cells = ["0", "5", "4.750", " .5 ", "1e0", ""]
     path = write(tmp_path, "d.csv", "text,s\n" + "".join(f"a,{x}\n" for x in cells))
     corpus = read(path, label="s", scores=(0, 5))
-    assert (corpus.task, corpus.label_names) == ("regression", [])
+    assert (corpus.target, corpus.label_names) == ("scores", [])
     assert corpus.labels[:5].tolist() == [0, 5, 4.75, 0.5, 1]
     assert corpus.labelled.tolist() == [True] * 5 + [False]
     lines = '{"text": "a", "s": -2}\n{"text": "a", "s": null}\n{"text": "a", "s": NaN}\n'
@@ -402,7 +402,7 @@ def test_hub_scores_and_a_data_set_that_is_a_script(monkeypatch):
     with pytest.raises(InputError, match=r"cannot be loaded \(Dataset scripts are no longer"):
         read_hub("o/n", "train", options)
     corpus = read_hub("o/n", "train", options, revision="tables")
-    assert (corpus.task, corpus.pairs) == ("regression", ["y", "z"])
+    assert (corpus.target, corpus.pairs) == ("scores", ["y", "z"])
     assert corpus.labels[0] == 4.5 and corpus.labelled.tolist() == [True, False]
     with pytest.raises(InputError, match=r"split train, row 0: the score 4\.5 in 'r' is outside"):
         read_hub("o/n", "train", replace(options, scores=(0, 1)), revision="tables")
