@@ -259,8 +259,10 @@ def back_translate(
         read: How it is read:
     """
     from backtranslate.cli import main as backtranslate_main
-    from mixtext.data.read.catalogue import load_any
+    from mixtext.data.read.catalogue import CATALOGUE, load_any
 
+    # The catalogue fixes it; elsewhere nobody needs labels to translate.
+    read = read if data in CATALOGUE else dataclasses.replace(read, labels=False)
     corpus, _ = load_any(data, read, root=root)
     if corpus.rows == "vectors":
         raise InputError(f"{data} holds vectors: there is no text to translate.")

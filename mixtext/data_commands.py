@@ -38,7 +38,8 @@ def inspect_data(
     """Look at a corpus before training: mixtext inspect-data FILE|FOLDER|NAME
 
     Counts by class, or the range of the scores; lengths, duplicates, leaks from train to test,
-    texts that would be cut.
+    texts that would be cut. Of a CoNLL file (.conll, .bio, .iob and the like, --format conll, or
+    any whose lines end in a tag) entities by type, the tag scheme, tags at odds with it.
 
     Args:
         data: a file, a folder, or a name from the catalogue (`mixtext datasets`).
@@ -52,6 +53,14 @@ def inspect_data(
     from mixtext.data.read.catalogue import load_any
     from mixtext.models.pretrained import load_tokenizer
 
+    if _is_conll(data, root, read):
+        from mixtext.tagging.data import discover
+        from mixtext.tagging.inspection import describe_tagged, inspect_tagged
+
+        settings, train, tagged = discover(data, read, str(test or ""))
+        report = inspect_tagged(train, tagged, load_tokenizer(encoder), max_length)
+        print(describe_tagged(report, settings.scheme))
+        return 0
     corpus, held = load_any(data, read, root=root, test=test)
     tokenizer = None if corpus.rows == "vectors" else load_tokenizer(encoder)
     print(describe(inspect(corpus, held, tokenizer, max_length)))
@@ -77,17 +86,35 @@ def new_recipe(
         root: folder that holds a catalogue data set.
         test: the test file; without one, a part of the data is set aside.
         read: How it is read:
-        method: the method to begin with; if not given, mixtext, or tmix for scores.
+        method: the method to begin with; if not given, mixtext, tmix for scores, seqmix for tags.
     """
-    from mixtext.starter import starter_recipe
+    if _is_conll(data, root, read):
+        from mixtext.tagging.starter import starter_tagging_recipe
 
-    name, recipe = starter_recipe(data, read, root=root, test=test, method=method)
+        name, recipe = starter_tagging_recipe(data, read, str(test or ""), method)
+    else:
+        from mixtext.starter import starter_recipe
+
+        name, recipe = starter_recipe(data, read, root=root, test=test, method=method)
     out = out or Path(f"{name}.toml")
     if out.exists():
         raise InputError(f"{out} exists already: name another file with --out.")
     out.write_text(recipe, encoding="utf-8")
     print(f"wrote {out}; next: mixtext train {shlex.quote(str(out))} --dry-run")
     return 0
+
+
+def _is_conll(data: str, root: Path | None, read: Flags) -> bool:
+    from mixtext.data.read.catalogue import CATALOGUE
+    from mixtext.tagging.conll import is_conll
+
+    if data in CATALOGUE or not is_conll(data, read.format):
+        return False
+    if root is not None:
+        raise InputError(
+            f"--root is given but {data} is a CoNLL file, where it has no meaning: leave it out."
+        )
+    return True
 
 
 def methods(settings: bool = False) -> int:

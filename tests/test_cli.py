@@ -471,6 +471,41 @@ def test_backtranslate_writes_views_that_a_recipe_reads(tmp_path, capsys, corpus
     assert "there is no backend 'none'" in capsys.readouterr().err
 
 
+def test_read_options_are_flags_of_every_command_that_reads(trained, tmp_path, capsys, encoder):
+    """Rows with an empty text, ids and classes by number; and the advice can be followed."""
+    path = tmp_path / "odd.csv"
+    path.write_text("key,text,label\na,cat on,1\nb, ,1\nc,dog in,2\nd,cat of,1\n")
+    run, out = str(trained / "run"), str(tmp_path / "views")
+    back = ["backtranslate", str(path), "--backend", "identity", "--pivots", "xx", "--out", out]
+    commands = {
+        "inspect-data": ["inspect-data", str(path), "--encoder", encoder],
+        "evaluate": ["evaluate", run, "--data", str(path)],
+        "new-recipe": ["new-recipe", str(path), "--out", str(tmp_path / "odd.toml")],
+        "backtranslate": back,
+    }
+    names = ["--label-names", "cat", "dog", "--first-label", "1"]
+    for name, command in commands.items():
+        assert main(command) == 2
+        assert "leave them out with --skip-empty" in capsys.readouterr().err
+        code = main([*command, "--skip-empty", "--id", "key", *names])
+        said = capsys.readouterr()
+        few = name == "new-recipe"  # which read the file, and wants more rows
+        assert (code, "smallest of 2 has 1" in said.err) == (2 if few else 0, few), said.err
+    lines = (tmp_path / "views" / "views.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ["a", "c", "d"]
+
+
+def test_rows_without_labels_are_inspected_and_translated(tmp_path, capsys, encoder, refused):
+    (tmp_path / "texts.csv").write_text("text\na cat\na dog\n")
+    inspect = ["inspect-data", str(tmp_path / "texts.csv"), "--encoder", encoder]
+    assert "say with --no-labels that" in refused(*inspect)
+    assert main([*inspect, "--no-labels"]) == 0
+    assert "without a label: 2" in capsys.readouterr().out
+    options = ["--backend", "identity", "--pivots", "xx", "--out", str(tmp_path / "views")]
+    assert main(["backtranslate", str(tmp_path / "texts.csv"), *options]) == 0
+    assert len((tmp_path / "views" / "views.jsonl").read_text().splitlines()) == 2
+
+
 def test_inspect_data_counts(tmp_path, capsys, encoder):
     (tmp_path / "rows.csv").write_text(GOOD + "cat number 3,cat\ndog number 1,cat\n")
     (tmp_path / "test.csv").write_text("text,label\ncat number 4,cat\na heron,dog\n")

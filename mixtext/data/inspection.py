@@ -55,13 +55,13 @@ def describe(report: dict[str, Any]) -> str:
         task = f"{len(part['classes'])} classes" if part["scores"] is None else "scores"
         lines.append(f"{name}: {part['rows']:,} {kind}, {task}")
         if part["scores"]:
-            lines.append(f"  score: {_numbers(part['scores'])}")
+            lines.append(f"  score: {numbers(part['scores'])}")
         width = max([len(x) for x in part["classes"]], default=0)
         lines += [f"  {x:<{width}}  {count:>9,}" for x, count in part["classes"].items()]
         lines.append(f"  without a label: {part['missing_labels']:,}")
         for unit in ("words", "tokens"):
             if part[unit] is not None:
-                lines.append(f"  {unit} a row: {_numbers(part[unit])}")
+                lines.append(f"  {unit} a row: {numbers(part[unit])}")
         if part["truncated"] is not None:
             lines.append(
                 f"  longer than {report['max_length']} {report['unit']}: "
@@ -79,7 +79,8 @@ def describe(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _numbers(quantiles: dict[str, float]) -> str:
+def numbers(quantiles: dict[str, float]) -> str:
+    """What `quantiles` returns, as a part of a line."""
     return ", ".join(f"{key} {value:g}" for key, value in quantiles.items())
 
 
@@ -111,12 +112,12 @@ def _part(
     return {
         "rows": len(corpus),
         "classes": {x: int(n) for x, n in zip(corpus.label_names, counts, strict=True)},
-        "scores": (_quantiles(known, _SCORES) or {}) if is_score else None,
+        "scores": (quantiles(known, _SCORES) or {}) if is_score else None,
         "pairs": corpus.pairs is not None,
         "shape": list(corpus.shape) or None,
         "missing_labels": int((~corpus.labelled).sum()),
-        "words": _quantiles(words) if is_text else None,
-        "tokens": None if tokens is None else _quantiles(tokens),
+        "words": quantiles(words) if is_text else None,
+        "tokens": None if tokens is None else quantiles(tokens),
         "duplicates": len(keys) - len(found),
         "conflicts": sum(len(labels) > 1 for labels in found.values()),
         "truncated": cut,
@@ -138,9 +139,10 @@ _LENGTHS = {"min": 0, "median": 50, "95 %": 95, "max": 100}  # percentiles by na
 _SCORES = {"min": 0, "25 %": 25, "median": 50, "75 %": 75, "max": 100}
 
 
-def _quantiles(
+def quantiles(
     numbers: Sequence[float] | np.ndarray, percentiles: dict[str, int] = _LENGTHS
 ) -> dict[str, float] | None:
+    """Percentiles by name, such as minimum, median and maximum; None of no numbers at all."""
     if len(numbers) == 0:
         return None
     found = np.percentile(numbers, list(percentiles.values()))

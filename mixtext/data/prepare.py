@@ -61,8 +61,8 @@ def load_corpora(
         rest, held = hold_out(train.labels, settings.test_per_class, 0, train.label_names)
         train, test = train.select(rest), train.select(held)
     if settings.unlabelled:
-        more = read_corpus(settings.unlabelled, settings, labels=False, name="unlabelled")
-        train = train.extended(more)
+        options = replace(settings, labels=False)
+        train = train.extended(read_corpus(settings.unlabelled, options, name="unlabelled"))
     if test is not None:
         test = align_labels(train, test)
         leaks = duplicates(train, test)

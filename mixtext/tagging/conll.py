@@ -7,15 +7,18 @@ tokens has one), and an empty line after each sentence. Its columns can be named
 """
 
 import hashlib
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from mixtext.data.corpus import MISSING
 from mixtext.data.read.formats import Decoder
+from mixtext.data.read.readers import told_format
 from mixtext.errors import InputError
 from mixtext.tagging.tags import OUTSIDE, OnFault, Scheme, bio_names, kinds_of, split_tag, to_bio
 
@@ -23,6 +26,8 @@ DOCUMENT_MARK = "-DOCSTART-"
 HEADER = "# global.columns ="
 SENTENCE_ID = "# sent_id ="
 UNLABELLED = "?"  # stands where a tag is to be filled in
+SNIFFED = 200  # lines that tell whether a file is CoNLL, where its suffix does not
+_TAG = re.compile(r"O|[BIES]-\S+|\?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +45,7 @@ class TaggedCorpus:
         repaired: tags that their scheme did not allow where they stood and that were repaired, in
             the whole source.
         skipped: document marks that were left out, in the whole source.
+        replacements: characters that were not valid UTF-8 and were replaced, in the whole source.
     """
 
     sentences: list[list[str]]
@@ -50,6 +56,7 @@ class TaggedCorpus:
     source: str = ""
     repaired: int = 0
     skipped: int = 0
+    replacements: int = 0
 
     def __len__(self) -> int:
         return len(self.sentences)
@@ -285,7 +292,29 @@ def read_conll(
     if not marked:
         raise InputError(f"{path} holds no sentence: give one token a line.")
     corpus = _build(marked, ids, tag_names, scheme, on_fault, name or path.stem, str(path))
-    return replace(corpus, source=str(path), skipped=skipped)
+    replaced = file.decode.replaced
+    return replace(corpus, source=str(path), skipped=skipped, replacements=replaced)
+
+
+def is_conll(path: str | Path, format: str = "") -> bool:
+    """Whether a file is to be read as CoNLL.
+
+    By the format if one is said, else by a suffix of `CONLL_SUFFIXES`. Where the suffix says
+    nothing, as in `train.txt`, by what stands in it: the first lines have equally many columns, at
+    least two, one of them of tags alone (O, B-…, I-…).
+    """
+    path = Path(path)
+    if told := told_format(path, format):
+        return told == "conll"
+    if not path.is_file():
+        return False
+    try:
+        lines = islice(_Lines(path, "replace", ()).rows(), SNIFFED)
+        tokens = [cells for _, cells in lines if cells and not isinstance(cells, str)]
+    except InputError:
+        return False
+    columns = list(zip(*tokens, strict=True))
+    return len(columns) > 1 and any(all(map(_TAG.fullmatch, cells)) for cells in columns)
 
 
 class _Lines:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-from mixtext.data.read.options import HEARD, ReadOptions
+from mixtext.data.read.options import HEARD, UNSAID, ReadOptions
 from mixtext.errors import InputError
 from mixtext.tagging.conll import TaggedCorpus, align_tags, check_entities, read_conll
 from mixtext.tagging.tags import OnFault, Scheme
@@ -138,6 +138,38 @@ def read_tagged(settings: TagDataSettings, path: str, labels: bool = True) -> Ta
     )
 
 
+def discover(
+    corpus: str, options: ReadOptions = UNSAID, test: str = ""
+) -> tuple[TagDataSettings, TaggedCorpus, TaggedCorpus | None]:
+    """Reads CoNLL files of which no recipe says how: the scheme is the one that fits best.
+
+    That is the one with the fewest tags that would have to be repaired; of equals the first of
+    BIO, IOB1 and BIOES.
+
+    Returns:
+        What a recipe would say, the sentences, and those of `test` if it is given.
+
+    Raises:
+        InputError: as `read_conll`, `heed` and `align_tags`.
+    """
+    plain = heed(TagDataSettings(corpus=corpus, test=test), options, corpus)
+    found: list[tuple[TagDataSettings, TaggedCorpus]] = []
+    refused: InputError | None = None
+    for scheme in get_args(Scheme):
+        settings = replace(plain, scheme=scheme)
+        try:
+            found.append((settings, read_tagged(settings, corpus)))
+        except InputError as error:  # such as a tag that this scheme does not have
+            refused = refused or error
+        if found and not found[-1][1].repaired:
+            break
+    if not found:
+        assert refused is not None
+        raise refused
+    settings, train = min(found, key=lambda one: one[1].repaired)
+    return settings, train, align_tags(train, read_tagged(settings, test)) if test else None
+
+
 def heed(settings: TagDataSettings, options: ReadOptions, path: str | Path) -> TagDataSettings:
     """The settings with what options of a command say of a CoNLL file put in.
 
@@ -163,9 +195,13 @@ def _column(text: str) -> int | str:
 
 
 def _found(corpus: TaggedCorpus) -> list[str]:
-    if not corpus.repaired:
-        return []
-    return [f"{corpus.repaired} tags of {corpus.source} were at odds with their scheme: repaired"]
+    counts = {
+        f"tags of {corpus.source} were at odds with their scheme: repaired": corpus.repaired,
+        f"characters of {corpus.source} were not valid UTF-8 and were replaced": (
+            corpus.replacements
+        ),
+    }
+    return [f"{count} {what}" for what, count in counts.items() if count]
 
 
 def _first_of_each(corpus: TaggedCorpus, rows: np.ndarray) -> np.ndarray:

@@ -130,11 +130,7 @@ def tokenise_sentences(
         InputError: a slow tokenizer; `max_length` leaves no room beside special tokens and
             overlap.
     """
-    if not getattr(tokenizer, "is_fast", False):
-        raise InputError(
-            "tagging needs a fast tokenizer, which tells the words of its tokens: choose an "
-            "encoder that has one (a tokenizer.json)."
-        )
+    _check_fast(tokenizer)
     room = max_length - tokenizer.num_special_tokens_to_add(False)
     if room < 1 or not 0 <= overlap < room:
         raise InputError(
@@ -182,6 +178,24 @@ def tokenise_sentences(
         np.array(owner, dtype=np.int64),
         word_offsets,
     )
+
+
+def token_counts(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> np.ndarray:
+    """Tokens of each sentence, special ones included, before any is cut; int64, shape `(N,)`.
+
+    Raises:
+        InputError: a slow tokenizer.
+    """
+    _check_fast(tokenizer)
+    return np.array([len(ids) for ids, _, _ in _pieces(tokenizer, sentences)], dtype=np.int64)
+
+
+def _check_fast(tokenizer: Any) -> None:
+    if not getattr(tokenizer, "is_fast", False):
+        raise InputError(
+            "tagging needs a fast tokenizer, which tells the words of its tokens: choose an "
+            "encoder that has one (a tokenizer.json)."
+        )
 
 
 def _pieces(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> Any:

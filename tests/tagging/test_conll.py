@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from mixtext.errors import InputError
-from mixtext.tagging.conll import TaggedCorpus, align_tags, check_entities, read_conll, write_conll
+from mixtext.tagging.conll import (
+    TaggedCorpus,
+    align_tags,
+    check_entities,
+    is_conll,
+    read_conll,
+    write_conll,
+)
 
 FOUR = """-DOCSTART- -X- -X- O
 
@@ -136,6 +143,43 @@ def test_broken_utf8(put, tmp_path):
     assert f"{path}, line 2: byte 4 is not valid UTF-8" in refusal(path)
     assert read_conll(path, encoding_errors="replace").sentences == [["a", "caf\ufffd"]]
     assert "does not exist" in refusal(tmp_path / "nothing.conll")
+
+
+CONLL = "-DOCSTART- -X- O\n\nEU NNP B-ORG\nsaid VB O\n\nParis NNP I-LOC\n"
+
+
+@pytest.mark.parametrize("name", ["a.conll", "a.CONLL", "a.bio", "a.iob", "a.iob2", "a.bioes"])
+def test_a_suffix_tells_that_a_file_is_conll(put, name):
+    assert is_conll(put("anything", name))
+    assert is_conll(f"nowhere/{name}")  # whose reader then says that it is not there
+    assert not is_conll(put(CONLL, name), "csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (CONLL, True),
+        (CONLL.replace(" ", "\t"), True),
+        ("# global.columns = A B\na O\n# text = a b c\nb O\n", True),
+        ("a ?\nb O\n", True),  # to be filled in
+        ("S-X a\nO b\n", True),  # the column may be any
+        ("caf\u00e9 O\n", True),
+        ("O\nB-X\n", False),  # tags of no tokens
+        ("a b\nc d\n", False),
+        ("a O\nb\n", False),  # another number of columns
+        ("text,label\na,x\n", False),
+        ("", False),
+    ],
+)
+def test_where_the_suffix_says_nothing_the_first_lines_do(put, text, told):
+    for name in ("train.txt", "train"):
+        assert is_conll(put(text, name, "latin-1")) == told
+    assert not is_conll(put(text, "train.csv", "latin-1"))
+    assert is_conll(put(text, "train.csv", "latin-1"), "conll")
+
+
+def test_folders_and_missing_files_are_not_conll(tmp_path):
+    assert not is_conll(tmp_path) and not is_conll(tmp_path / "gone.txt")
 
 
 def test_from_lists():

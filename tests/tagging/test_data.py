@@ -3,7 +3,7 @@
 import pytest
 
 from mixtext.errors import InputError
-from mixtext.tagging.data import TagDataSettings, load_tag_data
+from mixtext.tagging.data import TagDataSettings, discover, load_tag_data
 
 
 def block(words, tag="B-X"):
@@ -94,3 +94,41 @@ def test_settings_out_of_range(field):
         TagDataSettings(corpus="x", **{field: -1}).check()
     with pytest.raises(InputError, match=r"data\.corpus is empty"):
         TagDataSettings().check()
+
+
+SCHEMES = {  # the same three entities, as mixtext/tagging/tags.py draws them
+    "bio": "B-ORG I-ORG B-LOC B-LOC O",
+    "iob1": "I-ORG I-ORG I-LOC B-LOC O",
+    "bioes": "B-ORG E-ORG S-LOC S-LOC O",
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_scheme_that_fits_best_is_found(scheme, tmp_path):
+    words = ["Foreign", "Ministry", "Paris", "London", "agree"]
+    good = "".join(f"{x} {y}\n" for x, y in zip(words, SCHEMES[scheme].split(), strict=True))
+    path = tmp_path / "d.conll"
+    path.write_text(good)
+    settings, corpus, _ = discover(str(path))
+    assert (settings.scheme, corpus.repaired) == (scheme, 0)
+    assert corpus.named(0) == SCHEMES["bio"].split()
+    # A fault among many sentences that fit changes nothing.
+    fault = {"bio": "I-LOC", "iob1": "B-LOC", "bioes": "E-LOC"}[scheme]
+    path.write_text((good + "\n") * 5 + f"Rome {fault}\n")
+    settings, corpus, _ = discover(str(path))
+    assert (settings.scheme, corpus.repaired) == (scheme, 1)
+
+
+def test_what_fits_no_scheme_is_refused_by_line(tmp_path):
+    path = tmp_path / "d.conll"
+    path.write_text("a B-X\nb U-X\n")
+    with pytest.raises(InputError, match=r"d\.conll, line 2: the tag 'U-X'"):
+        discover(str(path))
+    with pytest.raises(InputError, match="does not exist"):
+        discover(str(tmp_path / "gone.conll"))
+
+
+def test_replaced_characters_are_noted(files):
+    (files / "train.txt").write_bytes("caf\u00e9 B-X\n".encode("latin-1"))
+    data = load(files, encoding_errors="replace")
+    assert any("1 characters of" in note for note in data.notes)

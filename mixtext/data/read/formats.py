@@ -21,16 +21,35 @@ Rows = Generator[tuple[int, dict[str, Any]], None, None]
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns are read, by name; no label: the rows have none."""
+    """Which columns are read, by name; no label: the rows have none.
+
+    `unlabelled` is what to set where rows have no labels, if it may be that the user forgot to.
+    """
 
     text: tuple[str, ...]
     label: str | None
     pair: tuple[str, ...]
     id: str | None
+    unlabelled: str = ""
 
     def wanted(self) -> list[str]:
         """Every column that must be there."""
         return [x for x in (*self.text, *self.pair, self.label, self.id) if x is not None]
+
+    def require(self, wanted: list[str], there: list[str], where: str) -> None:
+        """Checks that each wanted column is there once."""
+        for column in wanted:
+            if there.count(column) == 1:
+                continue
+            if column in there:
+                raise InputError(f"{where} has two columns '{column}': rename one of them.")
+            folded = {x.lower(): x for x in there}
+            close = difflib.get_close_matches(column.lower(), folded, n=1)
+            advice = f"did you mean '{folded[close[0]]}'" if close else "name one of these"
+            if self.unlabelled and column == self.label:
+                advice += f", or say with {self.unlabelled} that the rows have no labels"
+            listing = ", ".join(f"'{x}'" for x in there)
+            raise InputError(f"{where} has no column '{column}' but {listing}: {advice}.")
 
 
 @dataclass
@@ -60,20 +79,6 @@ class Decoder:
         if text.isascii():
             return text
         return self(text.encode("utf-8", "surrogatepass"), place)
-
-
-def require(wanted: list[str], there: list[str], where: str) -> None:
-    """Checks that each wanted column is there once."""
-    for column in wanted:
-        if there.count(column) == 1:
-            continue
-        if column in there:
-            raise InputError(f"{where} has two columns '{column}': rename one of them.")
-        folded = {x.lower(): x for x in there}
-        close = difflib.get_close_matches(column.lower(), folded, n=1)
-        advice = f"did you mean '{folded[close[0]]}'" if close else "name one of these"
-        listing = ", ".join(f"'{x}'" for x in there)
-        raise InputError(f"{where} has no column '{column}' but {listing}: {advice}.")
 
 
 def delimited_rows(
@@ -115,7 +120,7 @@ def delimited_rows(
                 names = (
                     [x.strip() for x in cells] if header else [str(i) for i in range(len(cells))]
                 )
-                require(columns.wanted(), names, f"{path}, line {line}")
+                columns.require(columns.wanted(), names, f"{path}, line {line}")
                 if header:
                     continue
             if len(cells) != len(names):
@@ -152,10 +157,10 @@ def json_rows(path: Path, columns: Columns, decode: Decoder) -> Rows:
             labelled = labelled or columns.label in cells
             seen.update(dict.fromkeys(cells))
             optional = {columns.label} - set(columns.text) - set(columns.pair)
-            require([x for x in columns.wanted() if x not in optional], list(cells), place)
+            columns.require([x for x in columns.wanted() if x not in optional], list(cells), place)
             yield line, cells
     if seen and columns.label is not None and not labelled:
-        require([columns.label], list(seen), str(path))
+        columns.require([columns.label], list(seen), str(path))
 
 
 def parquet_rows(path: Path, columns: Columns) -> Rows:
@@ -166,7 +171,7 @@ def parquet_rows(path: Path, columns: Columns) -> Rows:
         raise InputError(f"reading {path} needs the package pyarrow: {INSTALL}.") from None
     try:
         with parquet.ParquetFile(path) as file:
-            require(columns.wanted(), list(file.schema_arrow.names), str(path))
+            columns.require(columns.wanted(), list(file.schema_arrow.names), str(path))
             row = 0
             for batch in file.iter_batches(columns=sorted(set(columns.wanted()))):
                 for cells in batch.to_pylist():
@@ -192,7 +197,7 @@ def documents_below(root: Path) -> list[Path]:
 
 def folder_rows(root: Path, documents: list[Path], columns: Columns, decode: Decoder) -> Rows:
     """Rows of a folder of documents; the position is the index into `documents`."""
-    require(columns.wanted(), ["text", "label", "id"], str(root))
+    columns.require(columns.wanted(), ["text", "label", "id"], str(root))
     for i, document in enumerate(documents):
         raw = document.read_bytes().removeprefix(b"\xef\xbb\xbf")
         below = document.relative_to(root)

@@ -39,6 +39,7 @@ class ReadOptions:
         label_names: names of the classes in the order of the model's outputs; the file may hold
             them or, where none is itself a number, numbers; empty: the distinct labels, sorted.
         first_label: the number in the file of the first of `label_names`.
+        labels: the rows have labels; else nobody looks for their column.
     """
 
     text: tuple[str, ...] = ()
@@ -53,6 +54,7 @@ class ReadOptions:
     quoted: Literal["", "yes", "no"] = ""
     label_names: tuple[str, ...] = ()
     first_label: int = 0
+    labels: bool = True
 
     def __post_init__(self) -> None:
         """Takes lists, and one column by its name alone, as Python code may give them."""
@@ -125,7 +127,7 @@ HEARD: dict[str, frozenset[str]] = {
     "jsonl": _ALL - _TABLE,
     "parquet": _ALL - _TABLE - {"encoding_errors"},
     "folder": _ALL - _TABLE - {"id"},
-    "npz": frozenset({"format", "label_names"}),
+    "npz": frozenset({"format", "label_names", "labels"}),
     "conll": frozenset({"format", "text", "label", "encoding_errors"}),
     "hub": _ALL - _TABLE - {"encoding_errors", "format"},
     "catalogue": frozenset({"text", "skip_empty", "encoding_errors"}),

@@ -23,7 +23,6 @@ from mixtext.data.read.formats import (
     folder_rows,
     json_rows,
     parquet_rows,
-    require,
 )
 from mixtext.data.read.options import HEARD, UNSAID, Format, ReadOptions
 from mixtext.errors import InputError
@@ -36,11 +35,10 @@ SUFFIXES: dict[str, Format] = {
     ".parquet": "parquet",
     ".npz": "npz",
 }
+CONLL_SUFFIXES = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".iobes")
 
 
-def read_corpus(
-    path: str | Path, options: ReadOptions = UNSAID, *, labels: bool = True, name: str = ""
-) -> Corpus:
+def read_corpus(path: str | Path, options: ReadOptions = UNSAID, *, name: str = "") -> Corpus:
     """Reads a corpus from a file or a folder.
 
     Formats, told by the suffix: CSV, TSV, JSON lines (`.jsonl`, `.ndjson`), Parquet (needs
@@ -52,7 +50,6 @@ def read_corpus(
     Args:
         path: the file or folder.
         options: its columns and how it is read.
-        labels: whether to read the labels; if not, no row has one.
         name: what tables call the corpus; "": the file's name without its suffix.
 
     Raises:
@@ -69,9 +66,9 @@ def read_corpus(
     what = "holds vectors" if kind == "npz" else f"is read as {kind}"
     options.refuse_unheard(HEARD[kind], f"{path} {what}, where it has no meaning")
     if kind == "npz":
-        return read_vectors_file(path, options.label_names or None, name, labels)
+        return read_vectors_file(path, options.label_names or None, name, options.labels)
     decode = Decoder(options.encoding_errors or "strict", options.called("encoding_errors"))
-    columns = _columns(options, labels)
+    columns = _columns(options)
     place: Callable[[int], str] = lambda line: f"{path}, line {line}"  # noqa: E731
     if kind in ("csv", "tsv"):
         quoted = (options.quoted or ("yes" if kind == "csv" else "no")) == "yes"
@@ -138,8 +135,8 @@ def read_hub(
             "names and network, or point to a local folder."
         ) from None
     columns = _columns(options)
-    require(columns.wanted(), list(table.column_names), hub_name)
-    declared = getattr(table.features[columns.label], "names", None)
+    columns.require(columns.wanted(), list(table.column_names), hub_name)
+    declared = getattr(table.features[columns.label], "names", None) if columns.label else None
     if declared and not options.scores:
         options = replace(options, label_names=options.label_names or tuple(declared))
 
@@ -156,10 +153,11 @@ def read_hub(
     return replace(corpus, name=name or hub_name)
 
 
-def _columns(options: ReadOptions, labels: bool = True) -> Columns:
+def _columns(options: ReadOptions) -> Columns:
     """The columns that are read: what the options say, or the usual names."""
-    label = (options.label or "label") if labels else None
-    return Columns(options.text or ("text",), label, options.pair, options.id or None)
+    label = (options.label or "label") if options.labels else None
+    without = options.called("labels") if options.labels and not options.label else ""
+    return Columns(options.text or ("text",), label, options.pair, options.id or None, without)
 
 
 def _labeller(column: str | None, options: ReadOptions) -> Labeller | Scorer:
@@ -175,10 +173,23 @@ def _labeller(column: str | None, options: ReadOptions) -> Labeller | Scorer:
     return Scorer(column, options.scores)
 
 
+def told_format(path: Path, format: str = "") -> str:
+    """The format as said or, if "", as being a folder or the suffix tells; "" if nothing does."""
+    if format or path.is_dir():
+        return format or "folder"
+    suffix = path.suffix.lower()
+    return "conll" if suffix in CONLL_SUFFIXES else SUFFIXES.get(suffix, "")
+
+
 def _format_of(path: Path, options: ReadOptions) -> str:
-    """The format by option, suffix or being a folder."""
-    kind = options.format or ("folder" if path.is_dir() else SUFFIXES.get(path.suffix.lower(), ""))
-    if kind in ("", "conll"):
+    """The format of a file or folder of rows."""
+    kind = told_format(path, options.format)
+    if kind == "conll":
+        raise InputError(
+            f"{path} is a CoNLL file, which holds tokens with tags, not rows: in a recipe, set "
+            'task to "tagging" (mixtext new-recipe writes one).'
+        )
+    if not kind:
         raise InputError(
             f"{path}: unknown suffix '{path.suffix}': set {options.called('format')} to one of "
             f"{', '.join(dict.fromkeys(SUFFIXES.values()))}."

@@ -28,6 +28,7 @@ SAID = {
     "quoted": "yes",
     "label_names": ("x", "y"),
     "first_label": 1,
+    "labels": False,
 }
 UNHEARD = [(source, name) for source, heard in HEARD.items() for name in SAID.keys() - heard]
 
@@ -62,7 +63,7 @@ def read_from(tmp_path):
 
 @pytest.mark.parametrize(("source", "name"), sorted(UNHEARD))
 def test_an_option_that_is_not_heard_is_refused_as_the_user_called_it(source, name, read_from):
-    flag = f"--{'no-' if name == 'header' else ''}{name.replace('_', '-')}"
+    flag = f"--{'no-' if name in ('header', 'labels') else ''}{name.replace('_', '-')}"
     for kind, called in ((ReadOptions, name), (DataSettings, f"data.{name}"), (Flags, flag)):
         with pytest.raises(InputError) as error:
             read_from[source](kind(**{name: SAID[name]}))

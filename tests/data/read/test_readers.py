@@ -26,8 +26,8 @@ def write(folder, name, content):
     return path
 
 
-def read(path, labels=True, **options):
-    return read_corpus(path, ReadOptions(**options), labels=labels)
+def read(path, **options):
+    return read_corpus(path, ReadOptions(**options))
 
 
 def refusal(path, **options):
@@ -183,7 +183,9 @@ def test_rows_without_labels(tmp_path):
     path = write(tmp_path, "d.csv", "text\na\nb\n")
     assert read(path, labels=False).labels.tolist() == [-1, -1]
     message = refusal(path)
-    assert "line 1 has no column 'label'" in message
+    assert "line 1 has no column 'label' but 'text': name one" in message
+    assert "say with labels that" in message
+    assert "with labels" not in refusal(path, label="kind")
     path = write(tmp_path, "d.jsonl", '{"text": "a"}\n{"text": "b"}\n')
     assert "no column 'label' but 'text'" in refusal(path)
 

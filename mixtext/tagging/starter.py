@@ -1,0 +1,111 @@
+"""A first recipe for one's own tagged sentences, with the numbers that they ask for."""
+
+import shlex
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from mixtext.data.read.options import UNSAID, ReadOptions
+from mixtext.errors import InputError
+from mixtext.tagging.conll import check_entities
+from mixtext.tagging.data import discover
+from mixtext.tagging.metrics import entity_spans
+from mixtext.tagging.recipe import MethodName
+from mixtext.tagging.tags import kinds_of
+from mixtext.toml_tables import to_toml
+
+TEMPLATE = """\
+# {name}: {sentences:,} sentences with tags, {entities:,} entities, {test}.
+# Try it:   mixtext train {file} --dry-run
+# Train:    mixtext train {file}
+# All fields and what they mean: mixtext recipe-fields, mixtext methods --settings
+task = "tagging"
+name = {quoted}
+method = "{method}"         # {methods}
+
+[data]
+corpus = {corpus}
+{test_line}\
+# dev = "dev.conll"       # sentences to choose the best weights on, with training.patience
+token = {token}               # column of the tokens, a number from 0 or a name
+tag = {tag}                # column of the tags, from the end if negative: {kinds}
+scheme = "{scheme}"            # of the tags, as found: bio, iob1 or bioes
+{decoding}\
+labelled = 0              # sentences labelled at the start; 0: all, else the rest is a pool to ask
+                          # from, for: mixtext active run {file}
+
+[model]
+encoder = "minilm"        # a folder or a Hugging Face name; minilm is uncased, hence the next line
+case = true               # tell the head the letter case of each word
+max_length = {length}           # tokens; median sentence {median}, one in ten over {long}
+
+[training]
+steps = {steps}
+evaluate_every = {evaluate}
+batch = 16
+lr_encoder = 3e-4
+lr_head = 2e-3
+schedule = "linear"
+
+[seqmix]
+rate = 0.2                # generated sentences, as a share of the labelled ones
+window = 5                # words that are mixed, so many in a row
+threshold = 0.6           # least share of them that are part of an entity; lower where few are
+"""
+
+
+def starter_tagging_recipe(
+    data: str, options: ReadOptions = UNSAID, test: str = "", method: str = ""
+) -> tuple[str, str]:
+    """Reads CoNLL files and writes a recipe that fits them.
+
+    Args:
+        data: the CoNLL file of training sentences.
+        options: its columns, and what is done about broken UTF-8.
+        test: the CoNLL file of test sentences; "": none.
+        method: "supervised" or "seqmix"; "": seqmix.
+
+    Returns:
+        The recipe's name and its text.
+
+    Raises:
+        InputError: the files cannot be read or hold no entity; another method.
+    """
+    if method and method not in get_args(MethodName):
+        raise InputError(
+            f"method is {method!r}, but {data} is a CoNLL file: for the task tagging it must be "
+            f"one of {', '.join(get_args(MethodName))}."
+        )
+    settings, train, held = discover(data, options, test)
+    check_entities(train)
+    tagged = np.flatnonzero(train.labelled).tolist()
+    # Some 1.3 tokens a word, and two special ones.
+    words = [len(sentence) for sentence in train.sentences]
+    median, long = (int(1.3 * q) + 2 for q in np.percentile(words, [50, 90]))
+    fitting = [n for n in (64, 128, 256) if n >= long]
+    # Three passes, where these are neither too few for a new head nor too many for a start.
+    steps = min(3000, max(120, 3 * len(tagged) // 16))
+    name, decoding = Path(data).stem, options.encoding_errors
+    return name, TEMPLATE.format(
+        name=name,
+        quoted=to_toml(name),
+        file=shlex.quote(f"{name}.toml"),
+        sentences=len(tagged),
+        entities=sum(len(entity_spans(train.named(row))) for row in tagged),
+        test="no test file" if held is None else f"{len(held):,} test sentences",
+        method=method or "seqmix",
+        methods=", ".join(get_args(MethodName)),
+        corpus=to_toml(data),
+        test_line=f"test = {to_toml(test)}\n" if test else '# test = "test.conll"\n',
+        token=to_toml(settings.token),
+        tag=to_toml(settings.tag),
+        kinds=", ".join(kinds_of(train.tag_names)),
+        scheme=settings.scheme,
+        decoding=f"encoding_errors = {to_toml(decoding)}\n" if decoding else "",
+        length=fitting[0] if fitting else 256,
+        median=median,
+        long=long,
+        steps=steps,
+        evaluate=steps // 15,
+    )
