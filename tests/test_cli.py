@@ -474,7 +474,7 @@ def test_backtranslate_writes_views_that_a_recipe_reads(tmp_path, capsys, corpus
 def test_read_options_are_flags_of_every_command_that_reads(trained, tmp_path, capsys, encoder):
     """Rows with an empty text, ids and classes by number; and the advice can be followed."""
     path = tmp_path / "odd.csv"
-    path.write_text("key,text,label\na,cat on,1\nb, ,1\nc,dog in,2\nd,cat of,1\n")
+    path.write_text("key,text,label\na,cat on,1\nb, ,1\nc,soup in,2\nd,cat of,1\n")
     run, out = str(trained / "run"), str(tmp_path / "views")
     back = ["backtranslate", str(path), "--backend", "identity", "--pivots", "xx", "--out", out]
     commands = {
@@ -483,14 +483,14 @@ def test_read_options_are_flags_of_every_command_that_reads(trained, tmp_path, c
         "new-recipe": ["new-recipe", str(path), "--out", str(tmp_path / "odd.toml")],
         "backtranslate": back,
     }
-    names = ["--label-names", "cat", "dog", "--first-label", "1"]
+    names = ["--label-names", "animals", "food", "tools", "--first-label", "1"]
     for name, command in commands.items():
         assert main(command) == 2
         assert "leave them out with --skip-empty" in capsys.readouterr().err
         code = main([*command, "--skip-empty", "--id", "key", *names])
         said = capsys.readouterr()
         few = name == "new-recipe"  # which read the file, and wants more rows
-        assert (code, "smallest of 2 has 1" in said.err) == (2 if few else 0, few), said.err
+        assert (code, "smallest of 3 has 0" in said.err) == (2 if few else 0, few), said.err
     lines = (tmp_path / "views" / "views.jsonl").read_text().splitlines()
     assert [json.loads(line)["id"] for line in lines] == ["a", "c", "d"]
 
