@@ -1,6 +1,7 @@
 """Tables, made from result.json files alone."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -64,23 +65,28 @@ def spread(values: Sequence[float]) -> str:
     return f"{mean(percent):.1f} ± {stdev(percent):.1f}"
 
 
-def paired_gain(values: Sequence[float], baseline: Sequence[float]) -> str:
-    """Mean of paired differences in points, `± ` half the width of its 95 % confidence interval.
+def paired_interval(values: Sequence[float], baseline: Sequence[float]) -> tuple[float, float]:
+    """Mean of paired differences in points, and half the width of its 95 % confidence interval.
+
+    By Student's t with n − 1 degrees of freedom; of one pair, which has no interval, NaN.
 
     Args:
         values: scores of n runs, in [0, 1].
         baseline: scores of n other runs, of the same seeds in the same order.
-
-    Returns:
-        By Student's t with n − 1 degrees of freedom; of one pair, the difference alone.
     """
-    gains = [100 * (a - b) for a, b in zip(values, baseline, strict=True)]
-    if len(gains) == 1:
-        return f"{gains[0]:+.1f}"
     from scipy.stats import t  # only here: it takes a second to load
 
-    half = t.ppf(0.975, len(gains) - 1) * stdev(gains) / len(gains) ** 0.5
-    return f"{mean(gains):+.1f} ± {half:.1f}"
+    gains = [100 * (a - b) for a, b in zip(values, baseline, strict=True)]
+    if len(gains) == 1:
+        return gains[0], math.nan
+    half = float(t.ppf(0.975, len(gains) - 1)) * stdev(gains) / len(gains) ** 0.5
+    return mean(gains), half
+
+
+def paired_gain(values: Sequence[float], baseline: Sequence[float]) -> str:
+    """`paired_interval` as `mean ± half`; of one pair the difference alone."""
+    middle, half = paired_interval(values, baseline)
+    return f"{middle:+.1f}" if math.isnan(half) else f"{middle:+.1f} ± {half:.1f}"
 
 
 def comparison(results: Sequence[dict[str, Any]]) -> str:

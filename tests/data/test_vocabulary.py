@@ -224,7 +224,7 @@ def package():
 
 def test_without_pyarrow_the_way_to_it_is_named(package, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert "pip install 'mixtext[hub]'" in refusal("glove")
+    assert "pip install datasets pyarrow" in refusal("glove")
 
 
 def test_the_package_holds_glove_of_50_values(package):

@@ -13,7 +13,7 @@ from typing import Any
 
 from mixtext.errors import InputError
 
-INSTALL = "install it with: pip install 'mixtext[hub]'"
+INSTALL = "install it with: pip install datasets pyarrow"
 _FIELD_LIMIT = 2**31 - 1  # characters; csv's own limit of 131,072 refuses long documents
 
 Rows = Generator[tuple[int, dict[str, Any]], None, None]
