@@ -11,11 +11,9 @@ from mixtext.data.batches import Source, Vectors, tokenise
 from mixtext.data.corpus import Corpus
 from mixtext.data.labels import MISSING
 from mixtext.errors import InputError
-from mixtext.files import save_tensors, write_json
 from mixtext.models.build import load_model
 from mixtext.models.classifier import Classifier
-from mixtext.models.encoder import MixableEncoder
-from mixtext.models.pretrained import save_encoder
+from mixtext.models.folder import save_parts
 from mixtext.models.settings import ModelSettings
 from mixtext.training.device import choose_device
 from mixtext.training.scoring import predict_rows
@@ -146,21 +144,7 @@ def export(
     train: Corpus,
     precision: str = "auto",
 ) -> None:
-    """Writes a model folder.
-
-    A transformer and its tokenizer are saved as an ordinary Hugging Face folder, which `AutoModel`
-    and `AutoTokenizer` load; the small encoders as `encoder.safetensors` and `encoder.json`. The
-    head lies beside them in `head.safetensors`, and `mixtext.json` holds rows and target, the
-    label names, how texts are tokenised and pooled, and the precision it was scored with.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    if isinstance(model.encoder, MixableEncoder):
-        save_encoder(model.encoder, tokenizer, folder)
-    else:
-        model.encoder.save(folder)
-        if tokenizer is not None:
-            tokenizer.save_pretrained(folder)
-    save_tensors(model.head.state_dict(), folder / "head.safetensors")
+    """Writes a model folder, see `models/folder.py`."""
     about = {
         "task": train.task,
         "rows": train.rows,
@@ -169,7 +153,7 @@ def export(
         "model": asdict(settings),
         "precision": precision,
     }
-    write_json(folder / "mixtext.json", about)
+    save_parts(folder, model, tokenizer, about)
 
 
 def load(run: str | Path, device: str = "auto") -> Predictor:

@@ -34,7 +34,6 @@ from mixtext.methods import METHODS
 from mixtext.metrics import scores_of
 from mixtext.models.build import build_model
 from mixtext.models.classifier import Classifier
-from mixtext.models.encoder import MixableEncoder
 from mixtext.recipe import Recipe, changed, dump_recipe, flat, load_recipe
 from mixtext.training.checkpoints import Checkpoints
 from mixtext.training.device import choose_device
@@ -77,11 +76,6 @@ class Run:
         )
         model.to(device)
         if recipe.training.gradient_checkpointing:
-            if not isinstance(model.encoder, MixableEncoder):
-                raise InputError(
-                    f"training.gradient_checkpointing is true, but {recipe.model.encoder} has no "
-                    "transformer blocks to recompute: set it to false."
-                )
             model.encoder.enable_gradient_checkpointing()
 
         sources = {"train": rows_of(data.train, recipe.model, tokenizer)}

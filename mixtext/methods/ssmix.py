@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -34,8 +34,6 @@ from mixtext.mixing.spans import inner_tokens, mix_positions, mix_spans, opposit
 
 if TYPE_CHECKING:
     from mixtext.models.classifier import Classifier
-    from mixtext.models.encoder import MixableEncoder
-    from mixtext.models.words import WordEncoder
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class SSMix(Method):
         """Mean of the clean rows' and the mixed rows' cross-entropy."""
         rows, labels = batch.rows, batch.labels
         assert isinstance(rows, Padded)
-        with cast("MixableEncoder | WordEncoder", model.encoder).watch() as embeddings:
+        with model.encoder.watch() as embeddings:
             clean = plain_outcome(model, batch)
         scores: Tensor | np.random.Generator = generator
         if self.saliency:

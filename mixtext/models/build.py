@@ -1,26 +1,25 @@
 """From settings to a model and its tokenizer, new or as a run has left it."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from mixtext.data.corpus import Corpus
 from mixtext.data.vocabulary import build_tokenizer, vocabulary
 from mixtext.errors import InputError
-from mixtext.models.classifier import Classifier, Encoder
-from mixtext.models.encoder import MixableEncoder
+from mixtext.models.base import Encoder
+from mixtext.models.classifier import Classifier
+from mixtext.models.folder import load_parts
 from mixtext.models.heads import MlpHead
-from mixtext.models.pretrained import load_encoder, load_tokenizer
+from mixtext.models.pretrained import load_encoder
 from mixtext.models.settings import ModelSettings
-from mixtext.models.vectors import Mlp, SmallCnn, load_vector_encoder
-from mixtext.models.words import KimCnn, Lstm, load_word_encoder
+from mixtext.models.vectors import Mlp, SmallCnn
+from mixtext.models.words import KimCnn, Lstm
 
-WORD_ENCODERS = {"kim_cnn": KimCnn, "lstm": Lstm}
+WORD_ENCODERS: dict[str, type[KimCnn] | type[Lstm]] = {"kim_cnn": KimCnn, "lstm": Lstm}
 VECTOR_ENCODERS = ("mlp", "small_cnn")
 POOL_OF = {"kim_cnn": "max", "lstm": "last"}  # others: mean
 
@@ -48,9 +47,8 @@ def build_model(
         model, tokenizer, saved = load_model(Path(settings.start))
         check_start(settings, train, saved)
         model.branches, model.dropout.p = settings.branches, settings.dropout
-        if isinstance(model.encoder, MixableEncoder):
-            check_length(settings, model.encoder)
-        elif train.shape:
+        check_length(settings, model.encoder)
+        if train.shape:
             model.encoder(torch.zeros(1, *train.shape))  # refuses rows of another size
         return model, tokenizer, [f"begins with the model of {settings.start}"]
     notes: list[str] = []
@@ -95,30 +93,17 @@ def load_model(run: Path) -> tuple[Classifier, Any, dict[str, Any]]:
     Raises:
         InputError: there is no finished model there.
     """
-    folder = run / "model" if (run / "model" / "mixtext.json").is_file() else run
-    if not (folder / "mixtext.json").is_file():
-        state = "is not there" if not run.exists() else "holds no finished model"
-        raise InputError(f"run folder {run} {state}: train it first (or again with --resume).")
-    saved = json.loads((folder / "mixtext.json").read_text(encoding="utf-8"))
-    if saved["task"] == "tagging":
+    parts = load_parts(run)
+    saved = parts.about
+    if saved["target"] == "tags":
         raise InputError(
             f"{run} holds a tagger: load it with mixtext.tagging.entities.load_tagger."
         )
-    if "target" not in saved:  # earlier versions told it by the task alone
-        saved["target"] = "scores" if saved["task"] == "regression" else "classes"
     settings = saved["model"] = ModelSettings(**saved["model"])
-    encoder: Encoder
-    tokenizer = None
-    if settings.encoder in VECTOR_ENCODERS:
-        encoder = load_vector_encoder(folder)
-    elif settings.encoder in WORD_ENCODERS:
-        encoder, tokenizer = load_word_encoder(folder), load_tokenizer(str(folder.resolve()))
-    else:
-        encoder, tokenizer = load_encoder(str(folder.resolve()))
     outputs = 1 if saved["target"] == "scores" else len(saved["label_names"])
-    model = _assemble(settings, encoder, outputs)
-    model.head.load_state_dict(load_file(folder / "head.safetensors"))
-    return model, tokenizer, saved
+    model = _assemble(settings, parts.encoder, outputs)
+    parts.fill(model)
+    return model, parts.tokenizer, saved
 
 
 def check_fit(settings: ModelSettings, train: Corpus) -> None:
@@ -137,7 +122,7 @@ def check_fit(settings: ModelSettings, train: Corpus) -> None:
         )
 
 
-def check_length(settings: ModelSettings, encoder: MixableEncoder) -> None:
+def check_length(settings: ModelSettings, encoder: Encoder) -> None:
     """Refuses texts longer than the encoder can take."""
     longest = encoder.max_tokens
     if longest and settings.max_length > longest:

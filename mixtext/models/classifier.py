@@ -5,16 +5,13 @@ from torch import Tensor, nn
 from mixtext.data.batches import Padded
 from mixtext.errors import InputError
 from mixtext.mixing.interpolate import POOLED, Layer, Mix, interpolate
-from mixtext.models.encoder import BRANCHES, MixableEncoder
+from mixtext.models.base import Encoder, Model, check_branches
 from mixtext.models.heads import POOLS, MlpHead
-from mixtext.models.vectors import Mlp, SmallCnn
-from mixtext.models.words import KimCnn, Lstm
 
 POOLER = "pooler"  # BERT's dense layer and tanh on the first token's state
-Encoder = MixableEncoder | KimCnn | Lstm | Mlp | SmallCnn
 
 
-class Classifier(nn.Module):
+class Classifier(Model):
     """Rows to logits (or, with one output, to scores); with a `Mix`, rows are mixed on the way.
 
     Args:
@@ -39,6 +36,8 @@ class Classifier(nn.Module):
         ```
     """
 
+    head: MlpHead
+
     def __init__(
         self,
         encoder: Encoder,
@@ -48,25 +47,19 @@ class Classifier(nn.Module):
         branches: str = "shared",
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(encoder, head)
         if pool not in (*POOLS, POOLER):
             known = ", ".join((*POOLS, POOLER))
             raise InputError(f"pool is {pool!r}: it must be one of {known}.")
         if pool == POOLER:
-            if not isinstance(encoder, MixableEncoder) or encoder.pooler is None:
+            if encoder.pooler is None:
                 raise InputError("pool is 'pooler', but the encoder has none: choose 'first'.")
             encoder.pooler.requires_grad_(True)
-        if branches not in BRANCHES:
-            raise InputError(f"branches is {branches!r}: it must be one of {', '.join(BRANCHES)}.")
-        self.encoder = encoder
-        self.head = head
+        check_branches(branches)
         self.pool = pool
         self.use_mask = use_mask
         self.branches = branches
         self.dropout = nn.Dropout(dropout)
-        # What a method remembers between steps (a teacher, say): saved with checkpoints, not used
-        # by forward and not exported.
-        self.memory: nn.Module | None = None
 
     def forward(
         self, rows: Padded | Tensor, mix: Mix | None = None, layer: Layer | None = None
@@ -91,13 +84,13 @@ class Classifier(nn.Module):
     def encode(self, rows: Padded | Tensor, mix: Mix | None, layer: Layer | None) -> Tensor:
         """The pooled vectors, `(B, H)`, mixed at `layer` of the encoder where there is a mix."""
         if isinstance(rows, Tensor):
-            vectors: Tensor = self.encoder(rows, mix=mix, layer=layer)[0]
-            return vectors
+            last: Tensor = self.encoder(rows, mix=mix, layer=layer)[0]
+            return last
         mask = rows.mask if self.use_mask else None
         # Hidden states are mixed in here, between two blocks: see `_MixHooks` in encoder.py.
         states, mask = self.encoder(rows.ids, mask, mix, layer, rows.types, self.branches)
         if self.pool == POOLER:
-            assert isinstance(self.encoder, MixableEncoder) and self.encoder.pooler is not None
+            assert self.encoder.pooler is not None
             pooled: Tensor = self.encoder.pooler(states)
             return pooled
         return POOLS[self.pool](states, mask)  # (B, T, H) → (B, H)

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,11 +17,10 @@ from torch.utils.hooks import RemovableHandle
 
 from mixtext.errors import InputError
 from mixtext.mixing.interpolate import Mix, blend
+from mixtext.models.base import Encoder, check_branches
 
-BRANCHES = ("shared", "independent")
 
-
-class MixableEncoder(nn.Module):
+class MixableEncoder(Encoder):
     """A Hugging Face encoder whose rows can be mixed at any layer (TMix, arXiv 2004.12239).
 
     Works with encoders whose blocks sit in one list, take `hidden_states` and `attention_mask`,
@@ -42,6 +42,7 @@ class MixableEncoder(nn.Module):
         self.model = model
         # A name, not the list itself: a second reference would double every key of the state dict.
         self._blocks_name = _find_blocks(model)
+        self.layers, self.hidden_size = len(self.blocks), int(self.config.hidden_size)
         self._live: _MixHooks | None = None  # the hooks of the forward that is running
 
     @property
@@ -71,16 +72,6 @@ class MixableEncoder(nn.Module):
     def config(self) -> Any:
         """The wrapped model's configuration."""
         return self.model.config
-
-    @property
-    def layers(self) -> int:
-        """Number of blocks, L."""
-        return len(self.blocks)
-
-    @property
-    def hidden_size(self) -> int:
-        """Width of the hidden states, H."""
-        return int(self.config.hidden_size)
 
     def forward(
         self,
@@ -115,7 +106,8 @@ class MixableEncoder(nn.Module):
         if mix is None:
             return self._run(ids, mask, types), mask
         rows = len(ids)
-        layer = self._check(rows, mix, layer, branches)
+        check_branches(branches)
+        layer = self.check_mix(rows, mix, layer)
         mix = mix.to(ids.device)
         union = None if mask is None else torch.maximum(mask, mask[mix.partner])  # (B, T)
         if branches == "independent":
@@ -139,21 +131,9 @@ class MixableEncoder(nn.Module):
         states: Tensor = self.model(**kwargs).last_hidden_state
         return states
 
-    def _check(self, rows: int, mix: Mix, layer: int | None, branches: str) -> int:
-        if branches not in BRANCHES:
-            raise InputError(f"branches is {branches!r}: it must be one of {', '.join(BRANCHES)}.")
-        if layer is None:
-            raise InputError("A mix needs a layer: give one from 0 to the encoder's last.")
-        if not 0 <= layer <= self.layers:
-            raise InputError(
-                f"Cannot mix at layer {layer}: this encoder has {self.layers} layers, "
-                f"so layer must be from 0 (embeddings) to {self.layers}."
-            )
-        if tuple(mix.partner.shape) != (rows,) or tuple(mix.lam.shape) not in ((), (rows,)):
-            raise InputError(
-                f"The mix has {tuple(mix.partner.shape)} partners and λ of shape "
-                f"{tuple(mix.lam.shape)}, which do not fit a batch of {rows} rows."
-            )
+    def check_mix(self, rows: int, mix: Mix, layer: int | None) -> int:
+        """As in `Encoder`."""
+        layer = super().check_mix(rows, mix, layer)
         # DeBERTa's convolution reads the embeddings a second time, behind block 0 and out of a
         # block hook's sight: a mix beside it would reach only one of its two inputs.
         conv = self.config.model_type == "deberta-v2" and getattr(
@@ -190,12 +170,12 @@ class MixableEncoder(nn.Module):
         finally:
             handle.remove()
 
-    def enable_gradient_checkpointing(self) -> None:
-        """Trades time for memory: activations inside a block are computed anew in the backward.
+    def save(self, folder: Path) -> None:
+        """Writes the wrapped model as a folder that `AutoModel` loads."""
+        self.model.save_pretrained(folder)  # type: ignore[operator]
 
-        Raises:
-            InputError: the model does not support it.
-        """
+    def enable_gradient_checkpointing(self) -> None:
+        """As in `Encoder`."""
         settings = {"use_reentrant": False, "context_fn": self._checkpoint_contexts}
         # Newer versions of transformers 5 warn of the older name, older ones lack the newer.
         model: Any = self.model

@@ -56,13 +56,6 @@ def load_tokenizer(name_or_path: str, revision: str | None = None) -> Any:
         return _tokenizer(source, where)
 
 
-def save_encoder(encoder: MixableEncoder, tokenizer: Any, folder: Path) -> None:
-    """Saves encoder and tokenizer as a folder that `AutoModel` and `AutoTokenizer` load."""
-    with _quiet_transformers():
-        encoder.model.save_pretrained(folder)  # type: ignore[operator]
-        tokenizer.save_pretrained(folder)
-
-
 def _tokenizer(source: str, where: dict[str, Any]) -> Any:
     from transformers import AutoTokenizer
 
@@ -77,7 +70,7 @@ def _loading(name: str, revision: str | None) -> Iterator[tuple[str, dict[str, A
         raise InputError(f"Encoder {name!r} is not there: no such folder.")
     offline = not Path(source).is_dir() and not _hub_knows(source, revision)
     try:
-        with _quiet_transformers():
+        with quiet_transformers():
             yield (
                 source,
                 {
@@ -119,7 +112,7 @@ def _hub_knows(name: str, revision: str | None) -> bool:
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Loading prints a progress bar and a report; we check the report, so nobody has to read it."""
     from transformers.utils import logging
 

@@ -3,49 +3,40 @@
 Mixing at layer 0 is mixup (arXiv 1710.09412), at a random layer Manifold Mixup (arXiv 1806.05236).
 """
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mixtext.errors import InputError
 from mixtext.mixing.interpolate import Mix, interpolate
+from mixtext.models.base import SmallEncoder
 
-WEIGHTS, SIZES = "encoder.safetensors", "encoder.json"
 
-
-class VectorEncoder(nn.Module):
+class VectorEncoder(SmallEncoder):
     """Blocks one after the other, with rows mixed between two of them; the base of both encoders.
 
     Attributes:
-        kind: the encoder's name in `encoder.json`.
-        sizes: the arguments that it was made with.
         shape: shape of a row as the first block takes it.
         blocks: L blocks, each giving one layer's states.
-        layers: number of blocks, L.
-        hidden_size: width of the last states, H.
     """
 
-    kind: str
-    hidden_size: int
+    takes_tokens = False
+    bottom = "the input"
 
     def __init__(
         self, blocks: list[nn.Module], shape: tuple[int, ...], sizes: dict[str, Any]
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
+        self.layers = len(blocks)
         self.shape = shape
-        self.sizes = sizes
+        self._sizes = sizes
 
-    @property
-    def layers(self) -> int:
-        """Number of blocks, L."""
-        return len(self.blocks)
+    def sizes(self) -> dict[str, Any]:
+        """The arguments that it was made with."""
+        return self._sizes
 
     def forward(
         self, x: Tensor, mix: Mix | None = None, layer: int | None = None
@@ -70,7 +61,7 @@ class VectorEncoder(nn.Module):
                 f"{values} values a row: make a new one for these data."
             )
         if mix is not None:
-            self._check(len(x), mix, layer)
+            self.check_mix(len(x), mix, layer)
             mix = mix.to(x.device)
         states = x.reshape(len(x), *self.shape)
         for number in range(self.layers + 1):
@@ -79,28 +70,6 @@ class VectorEncoder(nn.Module):
             if mix is not None and number == layer:
                 states = _mix_rows(states, mix)
         return states, None
-
-    def _check(self, rows: int, mix: Mix, layer: int | None) -> None:
-        if layer is None:
-            raise InputError("A mix needs a layer: give one from 0 to the encoder's last.")
-        if not 0 <= layer <= self.layers:
-            raise InputError(
-                f"Cannot mix at layer {layer}: this encoder has {self.layers} layers, so layer "
-                f"must be from 0 (the input) to {self.layers}."
-            )
-        if tuple(mix.partner.shape) != (rows,) or tuple(mix.lam.shape) not in ((), (rows,)):
-            raise InputError(
-                f"The mix has {tuple(mix.partner.shape)} partners and λ of shape "
-                f"{tuple(mix.lam.shape)}, which do not fit a batch of {rows} rows."
-            )
-
-    def save(self, folder: Path) -> None:
-        """Writes `encoder.safetensors` and `encoder.json`, which `load_vector_encoder` reads."""
-        folder.mkdir(parents=True, exist_ok=True)
-        weights = {name: value.contiguous() for name, value in self.state_dict().items()}
-        save_file(weights, folder / WEIGHTS)
-        content = json.dumps({"kind": self.kind, **self.sizes}, indent=2)
-        (folder / SIZES).write_text(content + "\n", encoding="utf-8")
 
 
 class Mlp(VectorEncoder):
@@ -159,35 +128,6 @@ class SmallCnn(VectorEncoder):
             nn.Sequential(nn.Flatten(), nn.Linear(pooled, self.hidden_size), nn.ReLU()),
         ]
         super().__init__(blocks, (1, height, width), {"shape": [height, width]})
-
-
-def load_vector_encoder(folder: Path) -> Mlp | SmallCnn:
-    """Loads an encoder that `save` wrote.
-
-    Raises:
-        InputError: a file is missing or damaged, or the two do not belong together.
-    """
-    for name in (SIZES, WEIGHTS):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} holds no {name}: give the folder of a saved encoder.")
-    kinds: dict[str, type[Mlp] | type[SmallCnn]] = {x.kind: x for x in (Mlp, SmallCnn)}
-    try:
-        sizes = json.loads((folder / SIZES).read_text(encoding="utf-8"))
-        encoder = kinds[sizes.pop("kind")](**sizes)
-        encoder.load_state_dict(load_file(folder / WEIGHTS))
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
-        raise InputError(
-            f"{folder} holds no encoder of vectors that can be read ({reason}): save it anew."
-        ) from error
-    return encoder
 
 
 def _mix_rows(states: Tensor, mix: Mix) -> Tensor:

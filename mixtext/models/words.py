@@ -4,26 +4,20 @@ Their inside is what a `MixableEncoder` shows too: layers that can be mixed, num
 states with a mask. Word vectors are layer 0, where wordMixup mixes.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mixtext.errors import InputError
 from mixtext.mixing.interpolate import Mix, interpolate
-from mixtext.models.encoder import BRANCHES
-
-WEIGHTS, SIZES = "encoder.safetensors", "encoder.json"  # what `save` writes
+from mixtext.models.base import SmallEncoder, check_branches
 
 
-class WordEncoder(nn.Module):
+class WordEncoder(SmallEncoder):
     """What both encoders have in common: word vectors, mixing, saving. Subclasses `encode`.
 
     Padding is on the right. With a mask, what a text gives does not depend on the width that its
@@ -34,14 +28,11 @@ class WordEncoder(nn.Module):
         tune: train the word vectors; False keeps them as they are.
 
     Attributes:
-        kind: name in `encoder.json`.
         layers: 1. Layer 0 is the word vectors, layer 1 the states.
-        hidden_size: width of the states, H.
     """
 
-    kind: str
+    bottom = "word vectors"
     layers = 1
-    hidden_size: int
 
     def __init__(self, matrix: Tensor | np.ndarray, tune: bool) -> None:
         super().__init__()
@@ -78,7 +69,8 @@ class WordEncoder(nn.Module):
             InputError: no such layer, no such kind of branches, or `mix` does not fit the batch.
         """
         if mix is not None:
-            _check(len(ids), mix, layer, branches)
+            check_branches(branches)
+            self.check_mix(len(ids), mix, layer)
             mix = mix.to(ids.device)
         vectors: Tensor = self.words(ids)  # (B, T, D)
         if self._seen is not None:
@@ -114,18 +106,14 @@ class WordEncoder(nn.Module):
             self._seen = None
 
     def sizes(self) -> dict[str, Any]:
-        """The arguments, beside `matrix` and `tune`, that make an encoder of the same shape."""
-        raise NotImplementedError
-
-    def save(self, folder: Path) -> None:
-        """Writes weights and sizes into `folder` (made when missing), for `load_word_encoder`."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Shape of the matrix, whether it is trained, and the arguments beside."""
         words, width = self.words.weight.shape
-        about = {"kind": self.kind, "words": words, "width": width}
-        about |= {"tune": self.words.weight.requires_grad, **self.sizes()}
-        (folder / SIZES).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-        weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
-        save_file(weights, folder / WEIGHTS)
+        return {"words": words, "width": width, "tune": self.words.weight.requires_grad}
+
+    @classmethod
+    def sized(cls, words: int, width: int, **sizes: Any) -> Self:  # type: ignore[override]
+        """As in `SmallEncoder`."""
+        return cls(torch.zeros(words, width), **sizes)
 
 
 class KimCnn(WordEncoder):
@@ -195,8 +183,8 @@ class KimCnn(WordEncoder):
         return (position <= last.repeat_interleave(self.maps)).to(states.dtype)
 
     def sizes(self) -> dict[str, Any]:
-        """Widths and maps."""
-        return {"widths": list(self.widths), "maps": self.maps}
+        """Those of the words, widths and maps."""
+        return super().sizes() | {"widths": list(self.widths), "maps": self.maps}
 
 
 class Lstm(WordEncoder):
@@ -224,54 +212,5 @@ class Lstm(WordEncoder):
         return states
 
     def sizes(self) -> dict[str, Any]:
-        """Width of the states."""
-        return {"hidden": self.hidden_size}
-
-
-_KINDS: dict[str, type[WordEncoder]] = {"kim_cnn": KimCnn, "lstm": Lstm}
-
-
-def load_word_encoder(folder: Path) -> KimCnn | Lstm:
-    """Reads what `WordEncoder.save` wrote.
-
-    Raises:
-        InputError: a file is missing or broken, or the two do not fit each other.
-    """
-    for name in (SIZES, WEIGHTS):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder} holds no word encoder: {name} is missing.")
-    try:
-        about = json.loads((folder / SIZES).read_text(encoding="utf-8"))
-        kind = _KINDS[about.pop("kind")]
-        matrix = torch.zeros(about.pop("words"), about.pop("width"))
-        encoder = kind(matrix, **about)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        raise InputError(
-            f"{folder / SIZES} does not describe a word encoder "
-            f"({type(error).__name__}: {error}): export the model again."
-        ) from None
-    try:
-        encoder.load_state_dict(load_file(folder / WEIGHTS))
-    except Exception as error:  # safetensors has errors of its own for broken files
-        reason = str(error).strip().splitlines()[0].rstrip(".:")
-        raise InputError(
-            f"{folder / WEIGHTS} cannot be read, or does not fit {SIZES} ({reason}): export the "
-            "model again."
-        ) from None
-    assert isinstance(encoder, KimCnn | Lstm)
-    return encoder
-
-
-def _check(rows: int, mix: Mix, layer: int | None, branches: str) -> None:
-    if branches not in BRANCHES:
-        raise InputError(f"branches is {branches!r}: it must be one of {', '.join(BRANCHES)}.")
-    if layer not in (0, 1):
-        raise InputError(
-            f"Cannot mix at layer {layer}: an encoder on word vectors has layers 0 (word vectors) "
-            "and 1 (states)."
-        )
-    if tuple(mix.partner.shape) != (rows,) or tuple(mix.lam.shape) not in ((), (rows,)):
-        raise InputError(
-            f"The mix has {tuple(mix.partner.shape)} partners and λ of shape "
-            f"{tuple(mix.lam.shape)}, which do not fit a batch of {rows} rows."
-        )
+        """Those of the words, and the width of the states."""
+        return super().sizes() | {"hidden": self.hidden_size}

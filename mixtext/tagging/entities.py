@@ -1,6 +1,5 @@
 """Using a trained tagger: load it, find entities in texts."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import load_file
 
 from mixtext.errors import InputError
-from mixtext.models.pretrained import load_encoder
+from mixtext.models.folder import ABOUT, load_parts, model_folder, read_about
 from mixtext.tagging.conll import TaggedCorpus, align_tags
 from mixtext.tagging.metrics import entity_spans
 from mixtext.tagging.rows import tokenise_sentences
 from mixtext.tagging.settings import TaggerSettings
 from mixtext.tagging.tagger import Tagger
-from mixtext.tagging.training import ABOUT, score_tags, tag_probabilities
+from mixtext.tagging.training import score_tags, tag_probabilities
 from mixtext.training.device import choose_device
 
 # As the words of newswire corpora: numbers and abbreviations whole, other signs apart.
@@ -104,14 +102,8 @@ class TagPredictor:
 
 def is_tagger(run: str | Path) -> bool:
     """Whether a run folder, or a model folder, holds a tagger."""
-    path = model_folder(run) / ABOUT
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("task") == "tagging"
-
-
-def model_folder(run: str | Path) -> Path:
-    """The model folder of a run; a folder without one is taken for a model folder itself."""
-    inner = Path(run) / "model"
-    return inner if (inner / ABOUT).is_file() else Path(run)
+    path = Path(run)
+    return (model_folder(path) / ABOUT).is_file() and read_about(path)["target"] == "tags"
 
 
 def load_tagger(run: str | Path, device: str = "auto") -> TagPredictor:
@@ -122,11 +114,9 @@ def load_tagger(run: str | Path, device: str = "auto") -> TagPredictor:
     """
     if not is_tagger(run):
         raise InputError(f"{run} holds no finished tagger: train one first.")
-    folder = model_folder(run)
-    saved = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    settings = TaggerSettings(**saved["model"])
-    encoder, tokenizer = load_encoder(str(folder.resolve()))
-    model = Tagger(encoder, len(saved["tag_names"]), settings.dropout, settings.case)
-    model.head.load_state_dict(load_file(folder / "head.safetensors"))
+    parts = load_parts(Path(run))
+    saved, settings = parts.about, TaggerSettings(**parts.about["model"])
+    model = Tagger(parts.encoder, len(saved["tag_names"]), settings.dropout, settings.case)
+    parts.fill(model)
     model.to(choose_device(device)).eval()
-    return TagPredictor(model, tokenizer, settings, saved["tag_names"], saved["precision"])
+    return TagPredictor(model, parts.tokenizer, settings, saved["tag_names"], saved["precision"])

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from mixtext.data.batches import Padded
 from mixtext.errors import InputError
-from mixtext.models.encoder import MixableEncoder
+from mixtext.models.base import Encoder, Model
 from mixtext.models.pretrained import load_encoder
 from mixtext.tagging.rows import CASES, TaggedRows
 from mixtext.tagging.settings import TaggerSettings
 
 
-class Tagger(nn.Module):
+class Tagger(Model):
     """Rows of tokens to logits of tags.
 
     Args:
@@ -24,14 +24,16 @@ class Tagger(nn.Module):
         case: append a one-hot vector of the word's letter case to each state.
     """
 
+    head: nn.Linear
+
     def __init__(
-        self, encoder: MixableEncoder, tags: int, dropout: float = 0.1, case: bool = False
+        self, encoder: Encoder, tags: int, dropout: float = 0.1, case: bool = False
     ) -> None:
-        super().__init__()
-        self.encoder, self.case = encoder, case
+        super().__init__(
+            encoder, nn.Linear(encoder.hidden_size + (len(CASES) if case else 0), tags)
+        )
+        self.case = case
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(encoder.hidden_size + (len(CASES) if case else 0), tags)
-        self.memory: nn.Module | None = None
 
     def forward(self, rows: Padded) -> Tensor:
         """Logits `(B, T, C)`; a head that knows the letter case needs `TaggedRows`."""

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from mixtext.data.batches import in_length_order
-from mixtext.files import save_tensors, write_json
-from mixtext.models.pretrained import save_encoder
+from mixtext.models.folder import save_parts
 from mixtext.tagging.conll import TaggedCorpus
 from mixtext.tagging.metrics import span_scores
 from mixtext.tagging.rows import SentenceTokens, SoftSentences, TaggedFeed, tokenise_sentences
@@ -19,8 +18,6 @@ from mixtext.tagging.tagger import Tagger, build_tagger
 from mixtext.training.device import autocast, choose_device
 from mixtext.training.loop import Trainer
 from mixtext.training.settings import TrainingSettings
-
-ABOUT = "mixtext.json"
 
 
 @torch.no_grad()
@@ -121,14 +118,13 @@ def save_tagger(
     tag_names: list[str],
     precision: str = "auto",
 ) -> None:
-    """Writes a model folder: encoder and tokenizer as in Hugging Face folders, the head beside."""
-    folder.mkdir(parents=True, exist_ok=True)
-    save_encoder(model.encoder, tokenizer, folder)
-    save_tensors(model.head.state_dict(), folder / "head.safetensors")
+    """Writes a model folder, see `models/folder.py`."""
     about = {
         "task": "tagging",
+        "rows": "sentences",
+        "target": "tags",
         "tag_names": tag_names,
         "model": asdict(settings),
         "precision": precision,
     }
-    write_json(folder / ABOUT, about)
+    save_parts(folder, model, tokenizer, about)

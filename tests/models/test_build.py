@@ -1,6 +1,5 @@
 """From settings to a model: sizes by the data, seeds, going on from another run, refusals."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -298,18 +297,3 @@ def test_a_loaded_model_is_the_exported_one(corpora, encoder, tmp_path, kind, ro
     assert (loaded.pool, loaded.use_mask, loaded.dropout.p) == (model.pool, False, 0.3)
     assert saved["model"] == settings and saved["task"] == corpora[rows].task
     assert (saved["rows"], saved["target"]) == (corpora[rows].rows, corpora[rows].target)
-
-
-@pytest.mark.parametrize(("kind", "rows"), STARTS)
-def test_a_model_folder_of_before_there_were_targets_loads(corpora, encoder, tmp_path, kind, rows):
-    settings = ModelSettings(encoder=kind or encoder, **WORDS)
-    model, tokenizer, _ = build_model(settings, corpora[rows], 0)
-    export(tmp_path / "model", model, tokenizer, settings, corpora[rows])
-    about = tmp_path / "model" / "mixtext.json"
-    saved = json.loads(about.read_text())
-    del saved["target"]
-    assert saved.keys() == {"task", "rows", "label_names", "model", "precision"}
-    about.write_text(json.dumps(saved))
-    loaded, _, saved = load_model(tmp_path)
-    assert same(weights(loaded), weights(model))
-    assert saved["target"] == corpora[rows].target

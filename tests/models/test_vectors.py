@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mixtext.errors import InputError
 from mixtext.mixing.interpolate import Mix
-from mixtext.models.vectors import Mlp, SmallCnn, load_vector_encoder
+from mixtext.models.folder import load_small
+from mixtext.models.vectors import Mlp, SmallCnn
 
 GOLDEN = json.loads(
     (Path(__file__).parent.parent / "golden" / "mixup" / "input_mixup.json").read_text("utf-8")
@@ -123,12 +124,12 @@ def test_vectors_and_images_are_the_same_to_an_mlp():
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_saved_and_loaded_it_is_the_same(kind, tmp_path):
     encoder = build(kind).float()
-    encoder.save(tmp_path / "new" / "model")
-    again = load_vector_encoder(tmp_path / "new" / "model")
+    encoder.save(tmp_path)
+    again = load_small(tmp_path)
     x = torch.randn(3, 8, 8)
     assert type(again) is type(encoder)
     assert torch.equal(again(x)[0], encoder(x)[0])
-    assert json.loads((tmp_path / "new" / "model" / "encoder.json").read_text())["kind"] == kind
+    assert json.loads((tmp_path / "encoder.json").read_text())["kind"] == kind
 
 
 def refusal(function, *arguments, **options):
@@ -153,14 +154,14 @@ def test_what_does_not_fit_is_refused():
 
 
 def test_a_folder_without_an_encoder_is_refused(tmp_path):
-    assert "holds no encoder.json" in refusal(load_vector_encoder, tmp_path)
+    assert "holds no encoder.json" in refusal(load_small, tmp_path)
     Mlp(3, width=2).save(tmp_path)
     (tmp_path / "encoder.json").write_text('{"kind": "mlp", "inputs": 4, "width": 2, "depth": 2}')
-    assert "can be read" in refusal(load_vector_encoder, tmp_path)
+    assert "encoder.safetensors cannot be read" in refusal(load_small, tmp_path)
     (tmp_path / "encoder.json").write_text('{"kind": "tree"}')
-    assert "'tree'" in refusal(load_vector_encoder, tmp_path)
+    assert "'tree'" in refusal(load_small, tmp_path)
     (tmp_path / "encoder.json").write_text("[]")
-    assert "can be read" in refusal(load_vector_encoder, tmp_path)
+    assert "encoder.json does not describe" in refusal(load_small, tmp_path)
     Mlp(3, width=2).save(tmp_path)
     (tmp_path / "encoder.safetensors").write_bytes(b"no weights")
-    assert "can be read" in refusal(load_vector_encoder, tmp_path)
+    assert "encoder.safetensors cannot be read" in refusal(load_small, tmp_path)

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from mixtext.errors import InputError
 from mixtext.mixing.interpolate import Mix, interpolate
-from mixtext.models.words import KimCnn, Lstm, load_word_encoder
+from mixtext.models.folder import load_small
+from mixtext.models.words import KimCnn, Lstm
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mixup" / "kim_cnn_word_sen_mixup.json"
 SPEC = json.loads(GOLDEN.read_text(encoding="utf-8"))
@@ -296,8 +297,8 @@ def test_watch_shows_the_vectors_before_a_mix(kind):
 @pytest.mark.parametrize("kind", [lambda *a: KimCnn(*a, widths=(2, 3), maps=5), Lstm])
 def test_saved_and_loaded_it_gives_the_same(kind, tune, tmp_path):
     encoder = kind(torch.randn(VOCAB, WIDTH), tune)
-    encoder.save(tmp_path / "new" / "model")
-    loaded = load_word_encoder(tmp_path / "new" / "model")
+    encoder.save(tmp_path)
+    loaded = load_small(tmp_path)
     assert type(loaded) is type(encoder)
     assert loaded.hidden_size == encoder.hidden_size
     assert loaded.words.weight.requires_grad is tune
@@ -309,7 +310,7 @@ def test_saved_and_loaded_it_gives_the_same(kind, tune, tmp_path):
     [
         (2, Mix(torch.tensor(0.5), PARTNER), "shared", "layer 2"),
         (-1, Mix(torch.tensor(0.5), PARTNER), "shared", "layer -1"),
-        (None, Mix(torch.tensor(0.5), PARTNER), "shared", "layer None"),
+        (None, Mix(torch.tensor(0.5), PARTNER), "shared", "needs a layer"),
         (0, Mix(torch.tensor(0.5), PARTNER[:2]), "shared", r"\(2,\) partners"),
         (0, Mix(torch.rand(2), PARTNER), "shared", r"shape \(2,\)"),
         (0, Mix(torch.tensor(0.5), PARTNER), "both", "branches is 'both'"),
@@ -327,7 +328,7 @@ def test_a_broken_folder_is_refused_by_the_name_of_its_file(tmp_path):
 
     def refused(words):
         with pytest.raises(InputError, match=words) as error:
-            load_word_encoder(tmp_path)
+            load_small(tmp_path)
         assert "\n" not in str(error.value)
 
     for broken in ("{", "[]", "{}", '{"kind": "tree"}', json.dumps(about | {"width": "x"})):
@@ -339,4 +340,4 @@ def test_a_broken_folder_is_refused_by_the_name_of_its_file(tmp_path):
     (tmp_path / "encoder.safetensors").write_bytes(b"no tensors")
     refused("encoder.safetensors cannot be read")
     (tmp_path / "encoder.safetensors").unlink()
-    refused("encoder.safetensors is missing")
+    refused("holds no encoder.safetensors")

@@ -1,11 +1,23 @@
-"""Entities in texts: words, offsets, long texts."""
+"""Entities in texts: words, offsets, long texts; taggers in their folders."""
+
+import json
 
 import numpy as np
 import pytest
 
-from mixtext.tagging.entities import WORD, Entities, Entity, TagPredictor
+from mixtext.errors import InputError
+from mixtext.inference import load
+from mixtext.tagging.entities import (
+    WORD,
+    Entities,
+    Entity,
+    TagPredictor,
+    is_tagger,
+    load_tagger,
+)
 from mixtext.tagging.settings import TaggerSettings
 from mixtext.tagging.tagger import build_tagger
+from mixtext.tagging.training import save_tagger
 
 NAMES = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 TAG_OF = {"cat": 1, "dog": 2, "soup": 3, "rice": 4}
@@ -67,3 +79,24 @@ def test_a_long_text_is_tagged_to_its_end(predictor):
     tagged = {start for start, tag in zip(starts, p.argmax(1), strict=True) if tag}
     assert tagged == {start for start in starts if start in inside}
     assert predictor.probabilities([]) == []
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_saved_tagger_gives_the_same(predictor, tmp_path, old):
+    model, tokenizer, settings = predictor.model, predictor.tokenizer, predictor.settings
+    save_tagger(tmp_path / "model", model, tokenizer, settings, NAMES, "float32")
+    about = tmp_path / "model" / "mixtext.json"
+    saved = json.loads(about.read_text())
+    assert (saved["rows"], saved["target"]) == ("sentences", "tags")
+    if old:  # of before there were rows and targets
+        about.write_text(
+            json.dumps({k: v for k, v in saved.items() if k not in ("rows", "target")})
+        )
+    assert is_tagger(tmp_path) and is_tagger(tmp_path / "model")
+    again = load_tagger(tmp_path)
+    assert (again.settings, again.tag_names, again.precision) == (settings, NAMES, "float32")
+    predictor.model.eval()
+    one, other = (x.probabilities([["cat", "of", "dog"]]) for x in (predictor, again))
+    assert np.array_equal(one, other)
+    with pytest.raises(InputError, match="holds a tagger"):
+        load(tmp_path)

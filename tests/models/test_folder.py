@@ -1,0 +1,93 @@
+"""A model folder is whole or refused; what an earlier version wrote loads."""
+
+import json
+import os
+
+import pytest
+import torch
+
+from mixtext.data.corpus import Corpus
+from mixtext.errors import InputError
+from mixtext.inference import export, load
+from mixtext.models.build import build_model
+from mixtext.models.folder import load_parts
+from mixtext.models.settings import ModelSettings
+from mixtext.tagging.entities import is_tagger, load_tagger
+
+WORDS = ModelSettings(encoder="kim_cnn", embedding="RandomTune", word_width=4)
+CORPUS = Corpus.from_lists(["a cat", "old bread"], ["animal", "food"])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    model, tokenizer, _ = build_model(WORDS, CORPUS, 0)
+    export(tmp_path / "model", model, tokenizer, WORDS, CORPUS)
+    return tmp_path / "model"
+
+
+def refusal(function, *arguments):
+    with pytest.raises(InputError) as error:
+        function(*arguments)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+class Cut(Exception):
+    """Ends a writing as a kill would."""
+
+
+def test_a_kill_never_leaves_parts_of_two_models(folder):
+    class Tokenizer:
+        def save_pretrained(self, folder):
+            raise Cut
+
+    other, tokenizer, _ = build_model(WORDS, CORPUS, seed=1)
+    with pytest.raises(Cut):
+        export(folder, other, Tokenizer(), WORDS, CORPUS)
+    assert "holds no finished model" in refusal(load, folder)
+    assert not is_tagger(folder)
+    export(folder, other, tokenizer, WORDS, CORPUS)
+    assert all(
+        map(torch.equal, load(folder).model.state_dict().values(), other.state_dict().values())
+    )
+
+
+def test_files_have_the_mode_that_the_umask_gives(tmp_path):
+    model, tokenizer, _ = build_model(WORDS, CORPUS, 0)
+    before = os.umask(0o027)
+    try:
+        export(tmp_path / "model", model, tokenizer, WORDS, CORPUS)
+    finally:
+        os.umask(before)
+    assert {x.stat().st_mode & 0o777 for x in (tmp_path / "model").iterdir()} == {0o640}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"task": "single", "model": {}}'])
+def test_a_damaged_description_is_refused(folder, text):
+    (folder / "mixtext.json").write_text(text)
+    assert "mixtext.json is damaged" in refusal(load, folder)
+    assert "mixtext.json is damaged" in refusal(load_tagger, folder)
+
+
+@pytest.mark.parametrize("name", ["head.safetensors", "encoder.safetensors"])
+def test_damaged_weights_are_refused(folder, name):
+    whole = (folder / name).read_bytes()
+    for broken in (whole[:-1], b""):
+        (folder / name).write_bytes(broken)
+        assert f"{name} cannot be read" in refusal(load, folder)
+    (folder / name).write_bytes(whole)
+    about = json.loads((folder / "mixtext.json").read_text())
+    about["model"]["head_width"] = 7
+    (folder / "mixtext.json").write_text(json.dumps(about))
+    assert "does not fit mixtext.json" in refusal(load, folder)
+
+
+@pytest.mark.parametrize(
+    ("task", "target"),
+    [("single", "classes"), ("pair", "classes"), ("regression", "scores"), ("vectors", "classes")],
+)
+def test_the_one_word_of_earlier_versions_tells_the_target(folder, task, target):
+    about = json.loads((folder / "mixtext.json").read_text())
+    del about["target"]
+    (folder / "mixtext.json").write_text(json.dumps({**about, "task": task}))
+    assert load_parts(folder).about["target"] == target
