@@ -27,6 +27,7 @@ from mixtext.errors import InputError
 
 if TYPE_CHECKING:
     from mixtext.data.corpus import Corpus
+    from mixtext.data.read.options import ReadOptions
 
 POSITIONAL = tyro.conf.Positional
 
@@ -168,6 +169,7 @@ def predict(
     run: Annotated[Path, POSITIONAL],
     text: Annotated[tuple[str, ...], POSITIONAL] = (),
     file: Path | None = None,
+    read: ReadFlags = UNSAID,
 ) -> int:
     """Label rows: mixtext predict RUN TEXT …, or --file FILE, or texts on standard input
 
@@ -177,29 +179,24 @@ def predict(
     Args:
         run: a run folder, or the model folder in it.
         text: texts to label.
-        file: a file with one text a line, or JSON lines with "text" and, for pairs, "pair"; or for
-            vectors an .npz file.
+        file: a file as one is trained on (CSV, TSV, Parquet, .npz, or as --format says), whose
+            labels are not looked at; or any other, with one text a line, or JSON lines with "text"
+            and, for pairs, "pair".
+        read: How it is read:
     """
-    from mixtext.data.read.lines import read_lines
     from mixtext.inference import load
     from mixtext.tagging.entities import is_tagger, load_tagger
 
     if text and file:
         raise InputError("texts were given and --file too: give one of them.")
-    if is_tagger(run):
-        tagger = load_tagger(run)
-        texts = list(text) or read_lines(file, pairs=False)[0]
-        for start in range(0, len(texts), 256):
-            chunk = texts[start : start + 256]
-            for one, found in zip(chunk, tagger.predict(chunk), strict=True):
-                print(json.dumps({"text": one, **dataclasses.asdict(found)}, ensure_ascii=False))
-        return 0
-    predictor = load(run)
-    rows = _rows_to_predict(run, predictor.rows, text, file)
+    model: Any = load_tagger(run) if is_tagger(run) else load(run)
+    rows = _rows_to_predict(run, getattr(model, "rows", "texts"), text, file, read)
     for start in range(0, len(rows), 256):
         part = rows.select(range(start, min(start + 256, len(rows))))
-        for i, answer in enumerate(predictor.answers(part)):
-            row = {"text": part.texts[i]} if part.texts else {"row": part.ids[i]}
+        answers = model.predict(part.texts) if is_tagger(run) else model.answers(part)
+        for i, answer in enumerate(answers):
+            row = {"id": part.ids[i]} if read.id else {}
+            row |= {"text": part.texts[i]} if part.texts else {"row": part.ids[i]}
             if part.pairs is not None:
                 row["pair"] = part.pairs[i]
             print(json.dumps({**row, **dataclasses.asdict(answer)}, ensure_ascii=False))
@@ -368,18 +365,26 @@ def _in_order(arguments: list[str]) -> list[str]:
     return [*rest[: recipe + 1], *overrides, *rest[recipe + 1 :]]
 
 
-def _rows_to_predict(run: Path, kind: str, text: tuple[str, ...], file: Path | None) -> "Corpus":
+def _rows_to_predict(
+    run: Path, kind: str, text: tuple[str, ...], file: Path | None, read: "ReadOptions"
+) -> "Corpus":
     """What was typed, or the rows of a file or standard input; `kind` as `Corpus.rows` says it."""
-    from mixtext.data.read.lines import read_lines
-    from mixtext.data.read.readers import read_corpus
+    from mixtext.data.read.lines import read_unlabelled
     from mixtext.inference import unlabelled
 
-    if file is not None and file.suffix.lower() == ".npz":
-        return read_corpus(file)
-    if kind == "vectors" or (kind == "pairs" and text):
-        rows = "an .npz file" if kind == "vectors" else 'lines of {"text": …, "pair": …}'
-        raise InputError(f"the model of {run} was trained on {kind}: give --file with {rows}.")
-    return unlabelled(text) if text else unlabelled(*read_lines(file, kind == "pairs"))
+    if text and kind == "texts":
+        read.refuse_unheard((), "the texts are given")
+        return unlabelled(text)
+    if text or (kind == "vectors" and file is None):
+        what = "an .npz file" if kind == "vectors" else 'lines of {"text": …, "pair": …}'
+        raise InputError(f"the model of {run} was trained on {kind}: give --file with {what}.")
+    rows = read_unlabelled(file, kind == "pairs", read)
+    if rows.rows != kind:
+        raise InputError(
+            f"the model of {run} was trained on {kind}, but {rows.source or rows.name} holds "
+            f"{rows.rows}: give rows of the same kind (of pairs name both columns, --text, --pair)."
+        )
+    return rows
 
 
 def _minutes(seconds: float) -> str:

@@ -225,6 +225,10 @@ def test_bad_input_of_the_other_commands(trained, recipe, refused, tmp_path, mon
     assert "no text" in refused("predict", run, "--file", broken)
     assert "gone.txt" in refused("predict", run, "--file", tmp_path / "gone.txt")
     assert "--file" in refused("predict", run, "a cat", "--file", broken)
+    assert "--id is given" in refused("predict", run, "a cat", "--id", "key")
+    (tmp_path / "two.csv").write_text("a,b\na cat,a dog\n")
+    two = ["--file", tmp_path / "two.csv", "--text", "a", "--pair", "b"]
+    assert "holds pairs" in refused("predict", run, *two)
     assert "is not there" in refused("predict", tmp_path / "gone", "a cat")
     assert "no finished model" in refused("predict", tmp_path, "a cat")
     assert "gone.csv" in refused("evaluate", run, "--data", tmp_path / "gone.csv")
@@ -303,6 +307,12 @@ def test_train_evaluate_predict_and_table(recipe, capsys, tmp_path, corpus_file,
     for source in (plain, lines):
         assert main(["predict", run + "/model", "--file", str(source)]) == 0
         assert [json.loads(x) for x in capsys.readouterr().out.splitlines()] == given
+    with (tmp_path / "texts.csv").open("w", encoding="utf-8", newline="") as table:
+        csv.writer(table).writerows([("key", "body", "label"), *((x, x, "?") for x in texts)])
+    columns = ["--text", "body", "--id", "key"]
+    assert main(["predict", run, "--file", str(tmp_path / "texts.csv"), *columns]) == 0
+    keyed = [{"id": x["text"], **x} for x in given]
+    assert [json.loads(x) for x in capsys.readouterr().out.splitlines()] == keyed
     stdin = io.TextIOWrapper(io.BytesIO("\n".join(texts).encode()), encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", stdin)
     assert main(["predict", run]) == 0

@@ -1,48 +1,55 @@
-"""Rows to predict as they are typed or piped: one text a line, or JSON lines of texts or pairs."""
+"""Rows to predict: from any file of rows, or one text a line, or JSON lines of texts or pairs."""
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mixtext.data.corpus import Corpus
+from mixtext.data.read.formats import Decoder
+from mixtext.data.read.options import UNSAID, ReadOptions
+from mixtext.data.read.readers import read_corpus, told_format
 from mixtext.errors import InputError
 
 
-def read_lines(file: Path | None, pairs: bool) -> tuple[list[str], list[str] | None]:
-    """Reads texts or pairs; empty lines are skipped.
+def read_unlabelled(file: Path | None, pairs: bool, options: ReadOptions = UNSAID) -> Corpus:
+    """Reads rows to predict.
 
-    A line that begins with a brace is a JSON object with "text" and, for pairs, "pair"; what else
-    it holds is ignored. Any other line is a text as it stands.
+    What `read_corpus` knows by its suffix, or by `options.format`, it reads, and nobody looks for
+    labels. Standard input, any other file and, where no columns are said, JSON lines hold one row
+    a line, empty lines apart: a line that begins with a brace is a JSON object with "text" and,
+    for pairs, "pair", and what else it holds is ignored; any other line is a text as it stands.
 
     Args:
         file: UTF-8, with or without a byte-order mark; None: standard input.
-        pairs: every row must have a second text; else none may have one.
-
-    Returns:
-        N texts and, for pairs, N second texts, else None.
+        pairs: every line must have a second text; else none may have one.
+        options: how it is read.
 
     Raises:
-        InputError: no such file, bad bytes, a line that is not of this form (by its number), or no
-            text at all.
+        InputError: as `read_corpus`; no such file, bad bytes, a line that is not of this form (by
+            its number), or no text at all.
     """
-    if file is not None and not file.is_file():
+    by_line = frozenset({"encoding_errors"})
+    if file is None:
+        options.refuse_unheard(by_line, "standard input is read line by line")
+    elif told_format(file) not in ("", "jsonl") or options.given().keys() - by_line:
+        return read_corpus(file, replace(options, labels=False))
+    elif not file.is_file():
         raise InputError(f"{file} does not exist: give a file with one text a line.")
     name = str(file) if file else "standard input"
     data = file.read_bytes() if file else sys.stdin.buffer.read()
+    decode = Decoder(options.encoding_errors or "strict", options.called("encoding_errors"))
     texts, seconds = [], []
-    for number, raw in enumerate(data.splitlines(), 1):
+    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
         where = f"{name}, line {number}"
-        try:
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-        except UnicodeDecodeError:
-            raise InputError(f"{where} is not valid UTF-8: convert it.") from None
-        if line:
+        if line := decode(raw, where).strip():
             text, second = _row(line, where, pairs)
             texts.append(text)
             seconds.append(second)
     if not texts:
         raise InputError(f"{name} holds no text: give one text a line.")
-    return texts, seconds if pairs else None
+    return Corpus.from_lists(texts, pairs=seconds if pairs else None, name=name)
 
 
 def _row(line: str, where: str, pairs: bool) -> tuple[Any, Any]:

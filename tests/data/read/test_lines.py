@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from mixtext.data.read.lines import read_lines
+from mixtext.data.read.lines import read_unlabelled
+from mixtext.data.read.options import ReadOptions
 from mixtext.errors import InputError
 
 TEXTS = ["the cat", 'soup "today"', "ein Löffel", "[1, 2]"]
@@ -16,14 +17,20 @@ def test_texts_alone_and_as_json_are_the_same(tmp_path):
     plain, lines = tmp_path / "texts.txt", tmp_path / "texts.jsonl"
     plain.write_text("\ufeff" + "\r\n\n  ".join(TEXTS) + "\n", encoding="utf-8")
     lines.write_text("".join(json.dumps({"n": 1, "text": x}) + "\n\n" for x in TEXTS))
-    assert read_lines(plain, pairs=False) == read_lines(lines, pairs=False) == (TEXTS, None)
+    for path in (plain, lines):
+        corpus = read_unlabelled(path, pairs=False)
+        assert (corpus.texts, corpus.pairs) == (TEXTS, None)
+        assert not corpus.labelled.any()
 
 
 def test_pairs_from_standard_input(monkeypatch):
     rows = "".join(json.dumps({"pair": x.upper(), "text": x}) + "\n" for x in TEXTS)
     stdin = io.TextIOWrapper(io.BytesIO(rows.encode()), encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", stdin)
-    assert read_lines(None, pairs=True) == (TEXTS, [x.upper() for x in TEXTS])
+    corpus = read_unlabelled(None, pairs=True)
+    assert (corpus.texts, corpus.pairs) == (TEXTS, [x.upper() for x in TEXTS])
+    with pytest.raises(InputError, match="text is given but standard input is read line by line"):
+        read_unlabelled(None, pairs=True, options=ReadOptions(text="a"))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +56,40 @@ def test_refusals(pairs, content, culprits, tmp_path):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError) as refused:
-        read_lines(path, pairs)
+        read_unlabelled(path, pairs)
     sentence = str(refused.value)
     assert "rows.jsonl" in sentence and "\n" not in sentence
     assert all(x in sentence for x in culprits), sentence
+
+
+def test_broken_utf8_is_replaced_where_that_is_said(tmp_path):
+    path = tmp_path / "rows.txt"
+    path.write_bytes(b"a cat\na \xff dog\n")
+    corpus = read_unlabelled(path, False, ReadOptions(encoding_errors="replace"))
+    assert corpus.texts == ["a cat", "a \ufffd dog"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options"),
+    [
+        ("rows.csv", 'body,key,label\n"a, b",x,1\nc,y,\n', {}),
+        ("rows.tsv", "key\tbody\nx\ta, b\ny\tc\n", {}),
+        ("rows.jsonl", '{"key": "x", "body": "a, b"}\n{"key": "y", "body": "c"}\n', {}),
+        ("rows.txt", 'body,key\n"a, b",x\nc,y\n', {"format": "csv"}),
+    ],
+)
+def test_files_of_rows_are_read_by_their_columns(name, content, options, tmp_path):
+    (tmp_path / name).write_text(content)
+    options = ReadOptions(text="body", id="key", **options)
+    corpus = read_unlabelled(tmp_path / name, False, options)
+    assert (corpus.texts, corpus.ids) == (["a, b", "c"], ["x", "y"])
+    assert not corpus.labelled.any()
+
+
+def test_columns_of_a_file_whose_suffix_says_nothing(tmp_path):
+    (tmp_path / "rows.txt").write_text("a\n")
+    with pytest.raises(InputError, match="set format to one of"):
+        read_unlabelled(tmp_path / "rows.txt", False, ReadOptions(text="body"))
+    (tmp_path / "rows.conll").write_text("a O\n")
+    with pytest.raises(InputError, match="is a CoNLL file, which holds tokens"):
+        read_unlabelled(tmp_path / "rows.conll", False)
