@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mixtext.data.batches import Feed, Source, Tokens, tokenise
+from mixtext.data.batches import Batch, Feed, Source, Tokens, tokenise
 from mixtext.data.corpus import Corpus, renumber_labels
 from mixtext.data.prepare import Data, prepare_data
 from mixtext.data.views import ViewSource, WordDropout, back_translate, stored_views
@@ -50,7 +50,8 @@ class Run:
     recipe: Recipe
     data: Data
     tokenizer: Any
-    trainer: Trainer
+    feed: Feed
+    trainer: Trainer[Classifier, Batch]
     sources: dict[str, Source]
     notes: list[str]
 
@@ -125,13 +126,13 @@ class Run:
             has_dev=len(data.split.dev) > 0,
             generator=np.random.default_rng(recipe.training.seed),
         )
-        return cls(recipe, data, tokenizer, trainer, sources, [*data.notes, *notes])
+        return cls(recipe, data, tokenizer, feed, trainer, sources, [*data.notes, *notes])
 
     def describe(self) -> str:
         """The plan in words: data, split sizes, method, steps."""
         recipe, data, plan = self.recipe, self.data, self.trainer.plan
         test = "no test part" if data.test is None else f"{len(data.test)} test"
-        views = self.trainer.feed.views
+        views = self.feed.views
         names, more = data.train.label_names, ", …" if data.train.classes > 8 else ""
         told = f"{len(names)} classes ({', '.join(names[:8])}{more})" if names else "scores"
         cut = ""
@@ -177,7 +178,7 @@ class Run:
                 trainer.model,
                 self.sources["train"],
                 dev[:some],
-                pad_to=trainer.feed.pad_to,
+                pad_to=self.feed.pad_to,
                 precision=self.recipe.training.precision,
             )
             a_row = (time.monotonic() - start) / some
@@ -202,7 +203,7 @@ class Run:
             "labels_per_class": recipe.data.labels_per_class,
             "labelled": len(data.split.labelled),
             "unlabelled": len(data.split.unlabelled) if recipe.method.unlabelled else 0,
-            "views": "" if self.trainer.feed.views is None else self.trainer.feed.views.description,
+            "views": "" if self.feed.views is None else self.feed.views.description,
             "dev_rows": len(data.split.dev),
             "test_rows": 0 if data.test is None else int(data.test.labelled.sum()),
             "split_seed": recipe.data.split_seed,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -14,7 +15,31 @@ from mixtext.losses import CLASS_LOSSES, at_least_float32, squared_error
 from mixtext.mixing.interpolate import Layer, Mix, draw_mix, interpolate
 
 if TYPE_CHECKING:
+    from mixtext.models.base import Model
     from mixtext.models.classifier import Classifier
+
+
+class AnyBatch(Protocol):
+    """What the loop itself asks of a batch; the fields are as in `Batch`."""
+
+    @property
+    def rows(self) -> Sized:
+        """To be counted."""
+
+    @property
+    def row_ids(self) -> list[str]:
+        """For messages."""
+
+    @property
+    def hidden(self) -> np.ndarray:
+        """Gold labels of rows whose labels a method guesses."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch on another device."""
+
+
+M = TypeVar("M", bound="Model")
+B = TypeVar("B", bound=AnyBatch)
 
 
 @dataclass(frozen=True)
@@ -57,8 +82,8 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Method:
-    """Base of all methods: what they declare and the steps around the loss, which do nothing here.
+class MethodOf(Generic[M, B]):
+    """What methods for models M and batches B declare, and the steps around the loss: here none.
 
     Attributes:
         name: the word in the recipe: `method = "…"`; its settings are the table of that name.
@@ -90,25 +115,25 @@ class Method:
             pairs: whether the rows are pairs of texts.
         """
 
-    def start(self, model: Classifier) -> None:
+    def start(self, model: M) -> None:
         """Attaches what the method remembers between steps; it is saved in checkpoints."""
 
     def loss(
-        self,
-        model: Classifier,
-        batch: Batch,
-        progress: Progress,
-        generator: np.random.Generator,
+        self, model: M, batch: B, progress: Progress, generator: np.random.Generator
     ) -> Outcome:
         """The loss of one batch."""
         raise NotImplementedError
 
-    def after_step(self, model: Classifier, progress: Progress) -> None:
+    def after_step(self, model: M, progress: Progress) -> None:
         """Updates what the method remembers, after the optimiser's step."""
 
-    def evaluated(self, model: Classifier) -> Classifier:
+    def evaluated(self, model: M) -> M:
         """The weights that are scored, selected and exported."""
         return model
+
+
+class Method(MethodOf["Classifier", Batch]):
+    """The base of all methods for classifiers."""
 
 
 def check_alpha(method: str, alpha: float) -> None:

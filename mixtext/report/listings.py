@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 from mixtext.data.read.catalogue import CATALOGUE
 from mixtext.methods import METHODS
-from mixtext.methods.base import Method
+from mixtext.methods.base import MethodOf
 from mixtext.recipe import Recipe
 from mixtext.tagging.recipe import TABLES as TAGGING_TABLES
 from mixtext.tagging.seqmix import SeqMix
 
 # SeqMix goes with recipes of its own, for tagging.
-LISTED: tuple[type[Method], ...] = (*METHODS.values(), SeqMix)
+LISTED: tuple[type[MethodOf], ...] = (*METHODS.values(), SeqMix)
 
 
 def list_methods(settings: bool = False, width: int = 120) -> str:

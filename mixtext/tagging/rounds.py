@@ -232,8 +232,7 @@ class ActiveRun:
         trainer, tokenizer = tag_trainer(self.model, training, self.method, train, names, parts)
         hparams = {"sentences": len(train), "seed": training.seed, "rate": self.method.rate}
         outcome = trainer.fit(folder, names, hparams, quiet=True)
-        model: Any = trainer.model
-        return model, tokenizer, outcome
+        return trainer.model, tokenizer, outcome
 
     def query(
         self, state: State, committee: list[Tagger], tokenizer: Any, generator: np.random.Generator

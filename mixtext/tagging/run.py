@@ -19,7 +19,8 @@ from mixtext.tagging.entities import load_tagger
 from mixtext.tagging.generation import Generated, Maker, show, soft_sentences
 from mixtext.tagging.recipe import TaggingRecipe, dump_tagging_recipe, flat, load_tagging_recipe
 from mixtext.tagging.rounds import ActiveRun, State
-from mixtext.tagging.rows import hard_sentences
+from mixtext.tagging.rows import TaggedBatch, hard_sentences
+from mixtext.tagging.tagger import Tagger
 from mixtext.tagging.tags import kinds_of
 from mixtext.tagging.training import save_tagger, tag_trainer
 from mixtext.training.loop import Trainer
@@ -132,7 +133,7 @@ class TaggerRun:
     recipe: TaggingRecipe
     data: TagData
     generated: list[Generated]
-    trainer: Trainer
+    trainer: Trainer[Tagger, TaggedBatch]
     tokenizer: Any
 
     @classmethod
@@ -206,9 +207,8 @@ def train_tagger(
     if not quiet:
         print(run.describe(), file=sys.stderr)
     outcome = trainer.fit(folder, names, flat(recipe), quiet)
-    model: Any = trainer.model
     precision = recipe.training.precision
-    save_tagger(folder / "model", model, run.tokenizer, recipe.model, names, precision)
+    save_tagger(folder / "model", trainer.model, run.tokenizer, recipe.model, names, precision)
     result = {
         "name": recipe.name,
         "task": "tagging",

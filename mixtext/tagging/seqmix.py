@@ -8,15 +8,19 @@ come out: −Σ_c y_c log p_c, averaged over words, which for one-hot labels is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from mixtext.deferred import Tensor
 from mixtext.errors import InputError
 from mixtext.losses import at_least_float32
-from mixtext.methods.base import Method, Outcome, Progress, check_alpha
+from mixtext.methods.base import MethodOf, Outcome, Progress, check_alpha
 from mixtext.tagging.mixing import Pairing
+
+if TYPE_CHECKING:
+    from mixtext.tagging.rows import TaggedBatch
+    from mixtext.tagging.tagger import Tagger
 
 
 def token_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -31,7 +35,7 @@ def token_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class SeqMix(Method):
+class SeqMix(MethodOf["Tagger", "TaggedBatch"]):
     """Sentences that are made of pairs of labelled ones and judged by a language model.
 
     Attributes:
@@ -91,8 +95,9 @@ class SeqMix(Method):
                     + (", in [0, 1]." if most == 1 else ", ≥ 0.")
                 )
 
-    # Batches and models of tagging have types of their own.
-    def loss(self, model: Any, batch: Any, progress: Progress, generator: Any) -> Outcome:
+    def loss(
+        self, model: Tagger, batch: TaggedBatch, progress: Progress, generator: np.random.Generator
+    ) -> Outcome:
         """Mean soft cross-entropy over the words of the batch; also of sentences as they came."""
         loss = token_cross_entropy(model(batch.rows), batch.targets)
         return Outcome(loss, {"loss/labelled": loss.detach()})

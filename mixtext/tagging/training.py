@@ -11,7 +11,13 @@ from mixtext.data.batches import in_length_order
 from mixtext.models.folder import save_parts
 from mixtext.tagging.conll import TaggedCorpus
 from mixtext.tagging.metrics import span_scores
-from mixtext.tagging.rows import SentenceTokens, SoftSentences, TaggedFeed, tokenise_sentences
+from mixtext.tagging.rows import (
+    SentenceTokens,
+    SoftSentences,
+    TaggedBatch,
+    TaggedFeed,
+    tokenise_sentences,
+)
 from mixtext.tagging.seqmix import SeqMix
 from mixtext.tagging.settings import TaggerSettings
 from mixtext.tagging.tagger import Tagger, build_tagger
@@ -70,7 +76,7 @@ def tag_trainer(
     train: SoftSentences,
     tag_names: list[str],
     parts: dict[str, TaggedCorpus],
-) -> tuple[Trainer, Any]:
+) -> tuple[Trainer[Tagger, TaggedBatch], Any]:
     """A trainer of a new tagger, and the tagger's tokenizer.
 
     Args:
@@ -89,17 +95,15 @@ def tag_trainer(
 
     tokens = {part: rows(corpus.sentences) for part, corpus in parts.items()}
 
-    def score(model: Any, part: str) -> dict[str, float]:
+    def score(model: Tagger, part: str) -> dict[str, float]:
         if part not in parts:
             return {}
         p = tag_probabilities(model, tokens[part], training.eval_batch, training.precision)
         return score_tags(parts[part], p)
 
-    # The loop's annotations name classifiers and their feeds; a tagger has the same parts.
-    trained: Any = model
-    feed: Any = TaggedFeed(rows(train.words), train, batch=training.batch, seed=training.seed)
+    feed = TaggedFeed(rows(train.words), train, batch=training.batch, seed=training.seed)
     trainer = Trainer(
-        trained,
+        model,
         method,
         feed,
         training,

@@ -4,21 +4,31 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 
-from mixtext.data.batches import Batch, Feed
-from mixtext.methods.base import Method, Outcome, Progress
-from mixtext.models.classifier import Classifier
+from mixtext.data.batches import Order
+from mixtext.methods.base import AnyBatch, B, M, MethodOf, Outcome, Progress
 from mixtext.training.checkpoints import Checkpoints
 from mixtext.training.device import autocast
 from mixtext.training.monitor import Monitor
 from mixtext.training.optimiser import make_optimiser, set_rates
 from mixtext.training.settings import Plan, TrainingSettings, plan_steps
 
-Scorer = Callable[[Classifier, str], dict[str, float]]
+B_co = TypeVar("B_co", bound=AnyBatch, covariant=True)
+
+
+class FeedOf(Protocol[B_co]):
+    """What gives batches to the loop."""
+
+    @property
+    def labelled(self) -> Order:
+        """The order of the labelled rows, which tells how long a pass is."""
+
+    def batch(self, k: int, generator: np.random.Generator) -> B_co:
+        """Batch k."""
 
 
 class Diverged(Exception):
@@ -26,7 +36,7 @@ class Diverged(Exception):
 
 
 @dataclass
-class State:
+class TrainingState:
     """What the loop remembers besides weights and generators; saved in every checkpoint.
 
     Attributes:
@@ -47,8 +57,8 @@ class State:
 
 
 @dataclass
-class Trainer:
-    """One training run over a feed of batches.
+class Trainer(Generic[M, B]):
+    """One training run of a model M over a feed of batches B.
 
     Attributes:
         model: what is trained, on its device.
@@ -60,11 +70,11 @@ class Trainer:
         generator: the run's one source of our own draws.
     """
 
-    model: Classifier
-    method: Method
-    feed: Feed
+    model: M
+    method: MethodOf[M, B]
+    feed: FeedOf[B]
     settings: TrainingSettings
-    score: Scorer
+    score: Callable[[M, str], dict[str, float]]
     has_dev: bool
     generator: np.random.Generator
 
@@ -76,7 +86,7 @@ class Trainer:
         self.optimiser = make_optimiser(self.model, self.settings)
         self.model.train()
 
-    def step(self, step: int, collect: Callable[[Outcome, Batch], None]) -> float:
+    def step(self, step: int, collect: Callable[[Outcome, B], None]) -> float:
         """Training step number `step` (from 0): batches, gradients, update. Returns the loss.
 
         Raises:
@@ -144,11 +154,11 @@ class Trainer:
         checkpoints = Checkpoints(folder / "checkpoints")
         saved = checkpoints.load(self.model, self.optimiser, self.generator)
         monitor = Monitor(folder, class_names, plan.total, saved, quiet)
-        state = State()
+        state = TrainingState()
         if saved is not None:
             monitor.say(f"going on from the checkpoint at step {saved['step']}")
             saved.pop("metrics_bytes")
-            state = State(**saved)
+            state = TrainingState(**saved)
         try:
             while state.step < plan.total and not self._waited_enough(state):
                 loss = self.step(state.step, monitor.collect)
@@ -169,16 +179,16 @@ class Trainer:
         finally:
             monitor.close()
 
-    def _waited_enough(self, state: State) -> bool:
+    def _waited_enough(self, state: TrainingState) -> bool:
         return 0 < self.settings.patience <= state.waited
 
-    def _flush(self, monitor: Monitor, state: State) -> None:
+    def _flush(self, monitor: Monitor, state: TrainingState) -> None:
         rates = {"encoder": 0.0, "head": 0.0}
         for group in self.optimiser.param_groups:
             rates[group["part"]] = group["lr"]
         monitor.flush(state.step, state.step / self.plan.epoch, rates)
 
-    def _evaluate(self, state: State, monitor: Monitor, checkpoints: Checkpoints) -> None:
+    def _evaluate(self, state: TrainingState, monitor: Monitor, checkpoints: Checkpoints) -> None:
         model = self.method.evaluated(self.model)
         if self.settings.score_labelled:
             monitor.scores(state.step, "labelled", self.score(model, "labelled"))
@@ -205,7 +215,7 @@ class Trainer:
             state.best_step, state.best = state.step, scores
             state.best_file = checkpoints.save_best(state.step, model)
 
-    def _checkpoint(self, state: State, monitor: Monitor, checkpoints: Checkpoints) -> None:
+    def _checkpoint(self, state: TrainingState, monitor: Monitor, checkpoints: Checkpoints) -> None:
         values = {**asdict(state), "metrics_bytes": monitor.bytes_written()}
         values.pop("step")
         checkpoints.save(
@@ -214,7 +224,7 @@ class Trainer:
 
     def _finish(
         self,
-        state: State,
+        state: TrainingState,
         monitor: Monitor,
         checkpoints: Checkpoints,
         hparams: dict[str, Any],

@@ -12,8 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams as hparams_summaries
 from tqdm import tqdm
 
-from mixtext.data.batches import Batch
-from mixtext.methods.base import Outcome
+from mixtext.methods.base import AnyBatch, Outcome
 from mixtext.metrics import guess_scores
 
 
@@ -66,7 +65,7 @@ class Monitor:
         self.rows = 0
         self.since = time.monotonic()
 
-    def collect(self, outcome: Outcome, batch: Batch) -> None:
+    def collect(self, outcome: Outcome, batch: AnyBatch) -> None:
         """Takes in the outcome of one batch."""
         for name, value in {"loss/total": outcome.loss.detach(), **outcome.metrics}.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(value)

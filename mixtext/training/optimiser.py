@@ -2,13 +2,13 @@
 
 import torch
 
-from mixtext.models.classifier import Classifier
+from mixtext.models.base import Model
 from mixtext.training.settings import TrainingSettings, rate
 
 BETA2 = 0.999
 
 
-def make_optimiser(model: Classifier, settings: TrainingSettings) -> torch.optim.AdamW:
+def make_optimiser(model: Model, settings: TrainingSettings) -> torch.optim.AdamW:
     """AdamW over encoder and head; no weight decay on biases and norms (tensors of one axis)."""
     groups: list[dict] = []
     for part, lr in (("encoder", settings.lr_encoder), ("head", settings.lr_head)):
