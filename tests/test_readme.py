@@ -1,4 +1,4 @@
-"""What the README tells people to type is understood, and works where trying it is cheap.
+"""What README and CONTRIBUTING tell people to type is understood, and works where it is cheap.
 
 Commands stand in fences of `sh`, in indented lines and between backticks.
 """
@@ -20,19 +20,25 @@ from mixtext import cli
 from mixtext.recipe import load_recipe, make_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXT = "\n".join(
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md")
+)
 RUN = (ROOT / "run.sh").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-STARTS = ("./run.sh", "mixtext ", ".venv/bin/", "experiments/", "pip install ", "apt-get ")
-UNCHECKED = {"apt-get install python3-venv"}  # of Debian, before anything of ours is there
+STARTS = ("./run.sh", ".ci/", "mixtext ", ".venv/bin/", "experiments/", "pip install ", "apt-get ")
+UNCHECKED = {  # of others, and nothing of ours stands behind them
+    "apt-get install python3-venv",
+    "pip install pre-commit",
+    "pre-commit install",
+}
 
 
 def commands():
-    """Every command of the README with the variables set before it; sorted, once each."""
+    """Every command of the two files with the variables set before it; sorted, once each."""
     fences = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
-    plain = fences.sub("", README)
-    lines = [text for kind, text in fences.findall(README) if kind == "sh"]
+    plain = fences.sub("", TEXT)
+    lines = [text for kind, text in fences.findall(TEXT) if kind == "sh"]
     lines += re.findall(r"^    (\S.*)", plain, re.M)
     lines = "\n".join(lines).replace("\\\n", " ").splitlines()
     spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", plain)]
@@ -112,9 +118,13 @@ def backtranslate_options(words):
 def test_commands_are_understood(command, parsed, tmp_path):
     program, *words = split(command)
     if program == "./run.sh" and (not words or words[0] in run_sh_commands()):
+        assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))
         return
     if program in ("./run.sh", "mixtext"):
         return check_mixtext(words, parsed)
+    if program == ".ci/run":
+        assert (ROOT / program).is_file() and not words
+        return
     if program.startswith("experiments/"):
         path = ROOT / program
         words = [str(tmp_path) if word == "FOLDER" else word for word in words]
@@ -162,7 +172,7 @@ def test_cheap_commands_run(command, monkeypatch, tmp_path, capsys):
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("block", re.findall(r"^```python\n(.*?)^```", README, re.M | re.S))
+@pytest.mark.parametrize("block", re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S))
 def test_python_is_right(block):
     for node in ast.walk(ast.parse(block)):
         if isinstance(node, ast.ImportFrom):

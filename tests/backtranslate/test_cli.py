@@ -17,6 +17,8 @@ from backtranslate.quality import Quality, describe, measure
 from backtranslate.store import record
 from backtranslate.translator import BacktranslateError
 
+pytestmark = pytest.mark.slow
+
 ROWS = [
     ("1", "The cat sat. It was warm."),
     (2, ""),

@@ -23,6 +23,8 @@ from backtranslate.store import Corpus, merge, read_records, shard_path
 from backtranslate.translator import BacktranslateError
 from backtranslate.workers import Processes
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # A translator that shuffles words by the seed and by what else is in the batch: whoever changes a

@@ -14,6 +14,8 @@ from mixtext.methods import METHODS
 from mixtext.recipe import dump_recipe
 from mixtext.run import Run, train
 
+pytestmark = pytest.mark.slow
+
 ASKED = {  # rows and target
     "single": ("texts", "classes"),
     "pair": ("pairs", "classes"),

@@ -13,6 +13,8 @@ from mixtext.tagging.rounds import ActiveRun, read_labels
 from mixtext.tagging.run import begin_active, open_active
 from mixtext.training.loop import Trainer
 
+pytestmark = pytest.mark.slow
+
 
 class Killed(Exception):
     """Stands for a kill."""

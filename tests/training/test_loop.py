@@ -27,6 +27,8 @@ from mixtext.training.checkpoints import Checkpoints
 from mixtext.training.loop import Diverged
 from mixtext.training.settings import TrainingSettings, plan_steps, rate
 
+pytestmark = pytest.mark.slow
+
 
 def metrics(folder, kind=None):
     lines = [json.loads(x) for x in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -19,6 +19,8 @@ from mixtext.methods.mixtext import MixText
 from mixtext.recipe import dump_recipe, flat, make_recipe
 from mixtext.run import Run, train
 
+pytestmark = pytest.mark.slow
+
 RECIPE = (
     "method=mixtext",
     "mixtext.layers=[7, 9, 12]",

@@ -17,6 +17,8 @@ from mixtext.files import write_text
 from mixtext.recipe import dump_recipe
 from mixtext.run import Run, check_folder, train
 
+pytestmark = pytest.mark.slow
+
 # Evaluations and checkpoints fall on different steps, and lines of metrics on others again.
 MIXTEXT = (
     "method=mixtext",
