@@ -255,24 +255,6 @@ class Corpus:
         return cls([], numbers, names, row_ids, vectors=values, name=name)
 
 
-def check_same_labels(train: Corpus, test: Corpus) -> None:
-    """Checks that train and test have rows and target alike and number their classes alike.
-
-    Raises:
-        InputError: other rows or another target; a label name that train lacks, or the same names
-            in another order or number.
-    """
-    _check_alike(train, test)
-    if train.label_names == test.label_names:
-        return
-    _check_known(train.label_names, test)
-    raise InputError(
-        f"train has the label names {listing(train.label_names)} and test "
-        f"{listing(test.label_names)}: a class must have the same number in both, "
-        "so read both with the same label_names."
-    )
-
-
 def align_labels(train: Corpus, test: Corpus) -> Corpus:
     """The test corpus with its labels renumbered by the names of train; scores stay as they are.
 

@@ -91,19 +91,8 @@ def split(
             for, or empty where one is needed.
     """
     labels, names = _classes(labels, label_names)
-    if pool not in ("balanced", "natural"):
-        raise InputError(f"pool is '{pool}': choose 'balanced' or 'natural'.")
     if len(names) == 1:
         pool = "natural"
-    for field, value, least in (
-        ("labels_per_class", labels_per_class, 0),
-        ("dev_per_class", dev_per_class, 0),
-        ("unlabelled_per_class", 0 if unlabelled_per_class is None else unlabelled_per_class, 0),
-    ):
-        if value < least:
-            raise InputError(f"{field} is {value}: it must be at least {least}.")
-    if not 0 < labelled_share <= 1:
-        raise InputError(f"labelled_share is {labelled_share}: it must be in (0, 1].")
     generator = np.random.default_rng(seed)
     # Every draw comes before any number is looked at, so that budgets share them.
     shuffled = [generator.permutation(np.flatnonzero(labels == c)) for c in range(len(names))]
@@ -168,8 +157,6 @@ def hold_out(
         InputError: a class that would have no row left, or fewer than two classes.
     """
     labels, names = _classes(labels, label_names)
-    if per_class < 1:
-        raise InputError(f"per_class is {per_class}: hold out at least 1 row a class.")
     generator = np.random.default_rng(seed)
     held = []
     for c, name in enumerate(names):
@@ -248,8 +235,6 @@ def official_split(
             f"unlabelled_per_class is {unlabelled_per_class}: the official split of {len(names)} "
             f"classes has a pool of 0 to {most} rows a class; lower it or use the ordinary split."
         )
-    if labels_per_class < 1:
-        raise InputError(f"labels_per_class is {labels_per_class}: it must be at least 1.")
     restart = OFFICIAL_HEAD + most
     needed = OFFICIAL_HEAD + max(OFFICIAL_POOL, unlabelled_per_class) + OFFICIAL_DEV
     if labels_per_class > OFFICIAL_HEAD:

@@ -147,9 +147,6 @@ def test_a_share_with_a_balanced_pool():
     # 0.07 · 100 is 7.000000000000001 in floating point.
     cut = split(np.arange(200) % 2, 0, labelled_share=0.07)
     assert len(cut.labelled) == 14
-    for share in (0, 1.1, float("nan")):
-        with pytest.raises(InputError, match="labelled_share is"):
-            split(labels, 0, labelled_share=share)
 
 
 @st.composite
@@ -229,11 +226,7 @@ LABELS = np.array([0] * 20 + [1] * 8)
         ((LABELS, 5, 4), ["class 'spam' has 8", "labels_per_class 5", "dev_per_class 4"]),
         ((LABELS, 5, 1, 3), ["class 'spam' has 2 rows left", "unlabelled_per_class 3", "natural"]),
         ((LABELS, 5, 1, 9, "natural"), ["16 rows are left", "asks for 18"]),
-        ((LABELS, -1), ["labels_per_class is -1"]),
         ((LABELS, 0, 8), ["class 'spam' has 8", "0 (all, at least 1)", "dev_per_class 8"]),
-        ((LABELS, 1, -1), ["dev_per_class is -1"]),
-        ((LABELS, 1, 1, -1), ["unlabelled_per_class is -1"]),
-        ((LABELS, 1, 1, 1, "real"), ["pool is 'real'", "'balanced' or 'natural'"]),
         ((LABELS + 1, 1), ["label 2", "2 label_names"]),
         ((np.append(LABELS, -1), 1), ["1 of its 27 rows have none", "'natural'"]),
     ],
@@ -275,8 +268,6 @@ def test_hold_out_takes_the_same_number_of_each_class(case):
 def test_hold_out_refusals():
     with pytest.raises(InputError, match="class '1' has 8 rows, so holding 8 out"):
         hold_out(LABELS, 8)
-    with pytest.raises(InputError, match="per_class is 0"):
-        hold_out(LABELS, 0)
 
 
 @pytest.mark.parametrize("case", GOLDEN, ids=[x["key"] for x in GOLDEN])
@@ -332,8 +323,6 @@ def test_official_split_says_how_many_rows_it_needs(classes, rows, count, pool, 
 def test_official_split_refuses_a_pool_that_reaches_into_the_labelled_rows():
     with pytest.raises(InputError, match="pool of 0 to 5000 rows"):
         official_split(np.arange(40000) % 4, 10, 5001)
-    with pytest.raises(InputError, match="labels_per_class is 0"):
-        official_split(np.arange(40000) % 4, 0)
 
 
 def test_duplicates_are_found_across_white_space():

@@ -2,7 +2,6 @@
 
 import zipfile
 import zlib
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,34 +9,29 @@ import numpy as np
 
 from mixtext.data.corpus import Corpus
 from mixtext.data.labels import listing
+from mixtext.data.read.options import HEARD, UNSAID, ReadOptions
 from mixtext.errors import InputError
 
 # What NumPy raises on a file that is no archive, or a damaged one.
 _DAMAGED = (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
-def read_vectors_file(
-    path: str | Path,
-    label_names: Sequence[str] | None = None,
-    name: str = "",
-    labels: bool = True,
-) -> Corpus:
+def read_vectors_file(path: str | Path, options: ReadOptions = UNSAID, *, name: str = "") -> Corpus:
     """Reads vectors or images from a file that `numpy.savez` wrote.
 
     Args:
         path: the `.npz` file: array `x`, numbers of shape `(N, D)` or `(N, height, width)`, and
             array `y`, N classes: numbers (-1 = missing) or names ("" = missing). Without `y` no
             row has a label.
-        label_names: names of the classes in the order of the model's outputs; None: the distinct
-            labels, sorted.
+        options: names of the classes, and whether to read them at all.
         name: what tables call the corpus; "": the file's name without its suffix.
-        labels: whether to read `y`.
 
     Raises:
         InputError: a file that is missing, not of this format, or without `x`; values that are
             missing or infinite, by row; labels that are no classes or of another number.
     """
     path = Path(path)
+    options.refuse_unheard(HEARD["npz"], f"{path} holds vectors, where it has no meaning")
     if not path.exists():
         raise InputError(f"{path} does not exist: check the path of the corpus.")
     try:
@@ -56,8 +50,9 @@ def read_vectors_file(
             f"{path} has no array 'x' but {listing(there) or 'none'}: write it with "
             "numpy.savez(path, x=…, y=…)."
         )
-    classes = _labels(arrays["y"], path) if labels and "y" in arrays else None
-    corpus = Corpus.from_vectors(arrays["x"], classes, label_names=label_names, name=str(path))
+    classes = _labels(arrays["y"], path) if options.labels and "y" in arrays else None
+    names = options.label_names or None
+    corpus = Corpus.from_vectors(arrays["x"], classes, label_names=names, name=str(path))
     return replace(corpus, name=name or path.stem, source=str(path))
 
 

@@ -8,7 +8,7 @@ import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
-from mixtext.data.corpus import Corpus, align_labels, check_same_labels
+from mixtext.data.corpus import Corpus, align_labels
 from mixtext.data.read.entries import CATALOGUE, Entry
 from mixtext.data.read.options import HEARD, UNSAID, ReadOptions
 from mixtext.data.read.readers import SUFFIXES, read_corpus, read_hub
@@ -109,27 +109,25 @@ def load_any(
             f"root is given with {data} but belongs to a name of the catalogue: leave it out, or "
             "give the name."
         )
+    held: Corpus | None
     if named:
         train, held = (load(data, root, part, options) for part in ("train", "test"))
-        check_same_labels(train, held)
-        return train, held
-    if data.startswith("hub:"):
+    elif data.startswith("hub:"):
         name = data.removeprefix("hub:")
         train, held = (read_hub(name, part, options) for part in ("train", "test"))
-        return train, align_labels(train, held)
-    path = Path(corpus)
-    if not path.exists():
-        raise InputError(
-            f"'{corpus}' is neither a data set of the catalogue ({', '.join(CATALOGUE)}) nor an "
-            "existing file or folder: check the name or path."
-        )
-    train_path = _part_below(path, "train") or path
-    if test is None and train_path != path:
-        test = _part_below(path, "test")
-    train = read_corpus(train_path, options, name=path.stem)
-    if test is None:
-        return train, None
-    return train, align_labels(train, read_corpus(test, options, name=path.stem))
+    else:
+        path = Path(corpus)
+        if not path.exists():
+            raise InputError(
+                f"'{corpus}' is neither a data set of the catalogue ({', '.join(CATALOGUE)}) nor "
+                "an existing file or folder: check the name or path."
+            )
+        train_path = _part_below(path, "train") or path
+        if test is None and train_path != path:
+            test = _part_below(path, "test")
+        train = read_corpus(train_path, options, name=path.stem)
+        held = None if test is None else read_corpus(test, options, name=path.stem)
+    return train, None if held is None else align_labels(train, held)
 
 
 def _part_below(folder: Path, part: str) -> Path | None:

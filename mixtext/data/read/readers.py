@@ -63,10 +63,9 @@ def read_corpus(path: str | Path, options: ReadOptions = UNSAID, *, name: str = 
     if not path.exists():
         raise InputError(f"{path} does not exist: check the path of the corpus.")
     kind = _format_of(path, options)
-    what = "holds vectors" if kind == "npz" else f"is read as {kind}"
-    options.refuse_unheard(HEARD[kind], f"{path} {what}, where it has no meaning")
     if kind == "npz":
-        return read_vectors_file(path, options.label_names or None, name, options.labels)
+        return read_vectors_file(path, options, name=name)
+    options.refuse_unheard(HEARD[kind], f"{path} is read as {kind}, where it has no meaning")
     decode = Decoder(options.encoding_errors or "strict", options.called("encoding_errors"))
     columns = _columns(options)
     place: Callable[[int], str] = lambda line: f"{path}, line {line}"  # noqa: E731

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mixtext.data.read.arrays import read_vectors_file
+from mixtext.data.read.options import ReadOptions
 from mixtext.errors import InputError
 
 
@@ -14,7 +15,7 @@ def save(folder, **arrays):
 
 def refusal(path, **options):
     with pytest.raises(InputError) as error:
-        read_vectors_file(path, **options)
+        read_vectors_file(path, ReadOptions(**options))
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -37,10 +38,12 @@ def test_labels_by_number_or_name(y, names, labels, tmp_path):
 
 def test_label_names_fix_the_numbers_and_images_stay_images(tmp_path):
     path = save(tmp_path, x=np.zeros((2, 3, 4)), y=["b", "a"])
-    corpus = read_vectors_file(path, label_names=["b", "a", "c"], name="mine")
+    corpus = read_vectors_file(path, ReadOptions(label_names=["b", "a", "c"]), name="mine")
     assert (corpus.labels.tolist(), corpus.classes, corpus.name) == ([0, 1], 3, "mine")
     assert corpus.vectors.shape == (2, 3, 4)
     assert not read_vectors_file(save(tmp_path, x=np.zeros((2, 3)))).labelled.any()
+    path = save(tmp_path, x=np.zeros((2, 3)), y=np.array([1.5, 2]))  # no classes, nor looked at
+    assert not read_vectors_file(path, ReadOptions(labels=False)).labelled.any()
 
 
 def test_values_that_are_missing_are_named_by_row(tmp_path):
