@@ -222,7 +222,7 @@ def plot(runs: Annotated[tuple[Path, ...], POSITIONAL], out: Path = Path("runs.p
     """Draw runs side by side: mixtext plot RUN … [--out FILE.png]
 
     Over the steps, from metrics.jsonl: training loss, also unmixed where training.score_labelled
-    was set, the main dev score, and pseudo-labels.
+    was set, the main dev metric, and pseudo-labels.
 
     Args:
         runs: run folders.

@@ -1,4 +1,4 @@
-"""Scores of predictions against gold labels.
+"""Metrics: predictions against gold labels.
 
 scikit-learn and scipy are imported where they are used: together they take a second to load.
 """
@@ -6,7 +6,7 @@ scikit-learn and scipy are imported where they are used: together they take a se
 import numpy as np
 
 
-def classification_scores(gold: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+def classification_metrics(gold: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     """Accuracy, macro-F1 and mean log loss.
 
     Args:
@@ -30,7 +30,7 @@ def classification_scores(gold: np.ndarray, probabilities: np.ndarray) -> dict[s
     }
 
 
-def regression_scores(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+def regression_metrics(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     """Rank and linear correlation, and mean squared error.
 
     Args:
@@ -51,8 +51,8 @@ def regression_scores(gold: np.ndarray, predicted: np.ndarray) -> dict[str, floa
     }
 
 
-def scores_of(target: str, gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Scores by the target, the one that chooses weights first.
+def metrics_of(target: str, gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Metrics by the target, the one that chooses weights first.
 
     Args:
         target: of the corpus, `classes` or `scores`.
@@ -60,11 +60,13 @@ def scores_of(target: str, gold: np.ndarray, predicted: np.ndarray) -> dict[str,
         predicted: (N, C) probabilities, or (N, 1) scores.
     """
     if target == "scores":
-        return regression_scores(gold, predicted[:, 0])
-    return classification_scores(gold, predicted)
+        return regression_metrics(gold, predicted[:, 0])
+    return classification_metrics(gold, predicted)
 
 
-def guess_scores(guesses: np.ndarray, gold: np.ndarray, class_names: list[str]) -> dict[str, float]:
+def guess_metrics(
+    guesses: np.ndarray, gold: np.ndarray, class_names: list[str]
+) -> dict[str, float]:
     """What is known of pseudo-labels: their certainty and, where gold labels exist, their accuracy.
 
     Args:
@@ -76,14 +78,14 @@ def guess_scores(guesses: np.ndarray, gold: np.ndarray, class_names: list[str]) 
         `confidence` (mean of the largest entry), `entropy` (nats) and, for rows with gold labels,
         `accuracy` and `accuracy/<class>` in [0, 1].
     """
-    scores = {
+    metrics = {
         "confidence": float(guesses.max(1).mean()),
         "entropy": float(-(guesses * np.log(np.maximum(guesses, 1e-12))).sum(1).mean()),
     }
     right = guesses.argmax(1) == gold
     if (gold >= 0).any():
-        scores["accuracy"] = float(right[gold >= 0].mean())
+        metrics["accuracy"] = float(right[gold >= 0].mean())
         for c, name in enumerate(class_names):
             if (gold == c).any():
-                scores[f"accuracy/{name}"] = float(right[gold == c].mean())
-    return scores
+                metrics[f"accuracy/{name}"] = float(right[gold == c].mean())
+    return metrics

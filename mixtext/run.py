@@ -31,7 +31,7 @@ from mixtext.errors import InputError
 from mixtext.files import write_json, write_text
 from mixtext.inference import Predictor, export, rows_of
 from mixtext.methods import METHODS
-from mixtext.metrics import scores_of
+from mixtext.metrics import metrics_of
 from mixtext.models.build import build_model
 from mixtext.models.classifier import Classifier
 from mixtext.recipe import Recipe, changed, dump_recipe, flat, load_recipe
@@ -90,7 +90,7 @@ class Run:
         if data.test is not None:
             parts["test"] = ("test", np.flatnonzero(data.test.labelled), data.test.labels)
 
-        def score(model: Classifier, part: str) -> dict[str, float]:
+        def measure(model: Classifier, part: str) -> dict[str, float]:
             if part not in parts:
                 return {}
             source, rows, labels = parts[part]
@@ -102,7 +102,7 @@ class Run:
                 pad_to=pad_to,
                 precision=recipe.training.precision,
             )
-            return scores_of(data.train.target, labels[rows], outputs)
+            return metrics_of(data.train.target, labels[rows], outputs)
 
         feed = Feed(
             sources["train"],
@@ -122,7 +122,7 @@ class Run:
             recipe.method,
             feed,
             recipe.training,
-            score,
+            measure,
             has_dev=len(data.split.dev) > 0,
             generator=np.random.default_rng(recipe.training.seed),
         )
@@ -242,7 +242,7 @@ class Run:
 
 
 def check_method(recipe: Recipe, train: Corpus) -> None:
-    """Refuses a method, or a score to select by, that does not fit the corpus's rows and target."""
+    """Refuses a method, or a metric to select by, that does not fit rows and target."""
     method, rows, target = recipe.method, train.rows, train.target
     if not method.takes(rows, target):
         others = [m.name for m in METHODS.values() if m.takes(rows, target)]
@@ -303,7 +303,7 @@ def train(
         quiet: print nothing.
 
     Returns:
-        What `result.json` holds: `dev` and `test` scores, `steps`, `best_step`, sizes, seeds.
+        What `result.json` holds: `dev` and `test` metrics, `steps`, `best_step`, sizes, seeds.
 
     Raises:
         InputError: bad input; nothing that was made before is lost.
@@ -387,4 +387,4 @@ def evaluate(predictor: Predictor, corpus: Corpus) -> dict[str, float]:
     if not len(rows):
         raise InputError(f"{corpus.source or corpus.name} has no labelled rows to score.")
     corpus = corpus.select(rows)
-    return scores_of(predictor.target, corpus.labels, predictor.outputs(corpus))
+    return metrics_of(predictor.target, corpus.labels, predictor.outputs(corpus))

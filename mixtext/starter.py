@@ -38,7 +38,7 @@ max_length = {length}          # tokens; median row {median}, one in ten over {l
 [training]
 steps = {steps}
 evaluate_every = {evaluate}
-patience = 6              # stop after so many evaluations without a better dev score
+patience = 6              # stop after so many evaluations without a better dev metric
 batch = 8
 batch_unlabelled = 16
 lr_encoder = 5e-5

@@ -98,8 +98,8 @@ def sweep(
         for part in ("checkpoints", "model")[: 2 - keep_models]:
             shutil.rmtree(folder / name / part, ignore_errors=True)
         results.append(result)
-        scores = result["test"] or result["dev"]
-        shown = "  ".join(f"{key} {value:.4f}" for key, value in scores.items())
+        metrics = result["test"] or result["dev"]
+        shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items())
         print(f"{number}/{len(plans)} {name}: {shown}", file=sys.stderr, flush=True)
         lines = [json.dumps(x, ensure_ascii=False) for x in results]
         write_text(folder / "results.jsonl", "\n".join(lines) + "\n")

@@ -11,8 +11,8 @@ from seqeval.metrics import classification_report, f1_score, precision_score, re
 from seqeval.metrics.sequence_labeling import get_entities
 
 from mixtext.errors import InputError
-from mixtext.metrics import classification_scores, guess_scores
-from mixtext.tagging.metrics import entity_spans, span_scores
+from mixtext.metrics import classification_metrics, guess_metrics
+from mixtext.tagging.metrics import entity_spans, span_metrics
 
 
 def one_hot(predicted, classes, top=0.7):
@@ -23,13 +23,13 @@ def one_hot(predicted, classes, top=0.7):
 
 def test_all_right_and_all_wrong():
     gold = np.array([0, 1, 1])
-    scores = classification_scores(gold, one_hot(gold, 2))
+    scores = classification_metrics(gold, one_hot(gold, 2))
     assert scores == {
         "accuracy": 1.0,
         "macro_f1": 1.0,
         "loss": pytest.approx(-math.log(0.7)),
     }
-    scores = classification_scores(gold, one_hot(1 - gold, 2))
+    scores = classification_metrics(gold, one_hot(1 - gold, 2))
     assert (scores["accuracy"], scores["macro_f1"]) == (0.0, 0.0)
     assert scores["loss"] == pytest.approx(-math.log(0.3))
 
@@ -37,7 +37,7 @@ def test_all_right_and_all_wrong():
 def test_three_classes():
     # Class 0: 2 of 2 found, 1 false; class 1: 1 of 2 found; class 2: 1 of 1 found, 0 false.
     gold, predicted = np.array([0, 0, 1, 1, 2]), np.array([0, 0, 0, 1, 2])
-    scores = classification_scores(gold, one_hot(predicted, 3, 0.8))
+    scores = classification_metrics(gold, one_hot(predicted, 3, 0.8))
     assert scores["accuracy"] == pytest.approx(4 / 5)
     f1 = [2 * 2 / (2 * 2 + 1), 2 * 1 / (2 * 1 + 1), 1.0]
     assert scores["macro_f1"] == pytest.approx(sum(f1) / 3)
@@ -47,25 +47,25 @@ def test_three_classes():
 def test_macro_f1_leaves_out_classes_without_gold_rows():
     # Class 2 is predicted once and has no gold row: it costs class 1 its recall, nothing more.
     gold, predicted = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 2])
-    scores = classification_scores(gold, one_hot(predicted, 4))
+    scores = classification_metrics(gold, one_hot(predicted, 4))
     assert scores["macro_f1"] == pytest.approx((1 + 2 / 3) / 2)
 
 
 def test_accuracy_of_always_the_majority():
     gold = np.array([0] * 9 + [1])
-    scores = classification_scores(gold, one_hot(np.zeros(10, dtype=int), 2))
+    scores = classification_metrics(gold, one_hot(np.zeros(10, dtype=int), 2))
     assert scores["accuracy"] == pytest.approx(0.9)
     assert scores["macro_f1"] == pytest.approx((18 / 19) / 2)
 
 
 def test_a_probability_of_zero_costs_a_finite_loss():
-    scores = classification_scores(np.array([1]), np.array([[1.0, 0.0]]))
+    scores = classification_metrics(np.array([1]), np.array([[1.0, 0.0]]))
     assert scores["loss"] == pytest.approx(-math.log(1e-12))
 
 
 def test_certainty_of_guesses():
     guesses = np.array([[1.0, 0.0, 0.0, 0.0], [0.25] * 4, [0.5, 0.5, 0.0, 0.0]])
-    scores = guess_scores(guesses, np.array([-1, -1, -1]), list("abcd"))
+    scores = guess_metrics(guesses, np.array([-1, -1, -1]), list("abcd"))
     assert scores == {
         "confidence": pytest.approx((1 + 0.25 + 0.5) / 3),
         "entropy": pytest.approx((0 + math.log(4) + math.log(2)) / 3, abs=1e-9),
@@ -75,7 +75,7 @@ def test_certainty_of_guesses():
 def test_accuracy_of_guesses_counts_only_rows_with_gold_labels():
     guesses = one_hot(np.array([0, 1, 1, 2, 0]), 3)
     gold = np.array([0, 1, 0, -1, -1])
-    scores = guess_scores(guesses, gold, ["sun", "moon", "rain"])
+    scores = guess_metrics(guesses, gold, ["sun", "moon", "rain"])
     assert scores["accuracy"] == pytest.approx(2 / 3)
     assert scores["accuracy/sun"] == pytest.approx(1 / 2)
     assert scores["accuracy/moon"] == 1.0
@@ -91,7 +91,7 @@ TAGGED = st.lists(st.lists(st.sampled_from(TAGS), min_size=1, max_size=8), min_s
 @given(TAGGED, st.randoms(use_true_random=False))
 def test_span_scores_agree_with_seqeval(gold, random):
     predicted = [[t if random.random() < 0.6 else random.choice(TAGS) for t in s] for s in gold]
-    scores = span_scores(gold, predicted)
+    scores = span_metrics(gold, predicted)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # seqeval warns where there is nothing to divide by
         report = classification_report(gold, predicted, output_dict=True, zero_division=0)
@@ -114,7 +114,7 @@ def test_entity_spans_agree_with_seqeval(sentences):
 def test_spans_by_hand():
     gold = [["B-PER", "I-PER", "O", "B-LOC"]]
     predicted = [["B-PER", "I-PER", "O", "B-PER"]]  # one right of two, one of two found
-    assert span_scores(gold, predicted) == {
+    assert span_metrics(gold, predicted) == {
         "precision": 0.5,
         "recall": 0.5,
         "f1": 0.5,
@@ -122,11 +122,11 @@ def test_spans_by_hand():
         "f1/PER": pytest.approx(2 / 3),
     }
     cut_short = [["B-PER", "O", "O", "O"]]
-    assert span_scores(gold, cut_short)["f1"] == 0.0  # both ends must be right
+    assert span_metrics(gold, cut_short)["f1"] == 0.0  # both ends must be right
     nothing = [["O"] * 4]
-    assert span_scores(nothing, nothing) == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    assert span_metrics(nothing, nothing) == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
 
 
 def test_spans_of_other_lengths_are_refused():
     with pytest.raises(InputError, match="one tag for each token"):
-        span_scores([["O", "O"]], [["O"]])
+        span_metrics([["O", "O"]], [["O"]])

@@ -110,12 +110,12 @@ def vocabulary(
         texts: training texts.
         generator: draws the vectors; what it draws for a word does not depend on the coverage.
         most: words at most, beside padding and the unknown word.
-        pretrained: a source for `read_vectors`; None makes all vectors random.
+        pretrained: a source for `read_word_vectors`; None makes all vectors random.
         lower: lower-case the texts.
         width: of a vector where all are random, D; else the file's counts.
 
     Raises:
-        InputError: no words in the texts, `most` or `width` out of range, or as `read_vectors`.
+        InputError: no words in the texts, `most` or `width` out of range; as `read_word_vectors`.
     """
     for name, value in (("most", most), ("width", width)):
         if value < 1:
@@ -125,7 +125,7 @@ def vocabulary(
         raise InputError("There is no word in the training texts: word vectors need some.")
     split, words, vectors = _splitter(lower), own, dict[str, np.ndarray]()
     if pretrained is not None:
-        vectors = read_vectors(pretrained, most, own, lambda word: split(word) == [word])
+        vectors = read_word_vectors(pretrained, most, own, lambda word: split(word) == [word])
         width = len(next(iter(vectors.values())))
         known = set(own)
         words = own + [word for word in vectors if word not in known][: most - len(words)]
@@ -137,7 +137,7 @@ def vocabulary(
     return Vocabulary(words, matrix, sum(word in vectors for word in own) / len(own))
 
 
-def read_vectors(
+def read_word_vectors(
     source: str,
     most: int,
     wanted: Collection[str] = (),
@@ -183,7 +183,7 @@ def read_vectors(
 
 
 def _file_rows(path: Path, keep: Keep) -> Iterator[tuple[str, np.ndarray]]:
-    """Words to keep and their vectors out of a text file; see `read_vectors`."""
+    """Words to keep and their vectors out of a text file; see `read_word_vectors`."""
     if not path.is_file():
         raise InputError(
             f"{path}: there is no such file of word vectors; give the path of one, or {GLOVE!r}."

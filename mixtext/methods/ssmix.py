@@ -85,14 +85,14 @@ class SSMix(Method):
         assert isinstance(rows, Padded)
         with model.encoder.watch() as embeddings:
             clean = plain_outcome(model, batch)
-        scores: Tensor | np.random.Generator = generator
+        saliencies: Tensor | np.random.Generator = generator
         if self.saliency:
             (gradient,) = torch.autograd.grad(clean.loss, embeddings[0], retain_graph=True)
-            scores = saliency(gradient)  # (B, T)
+            saliencies = saliency(gradient)  # (B, T)
         partner = opposite_rows(len(labels)).to(labels.device)
         exchange: Callable[..., tuple[Tensor, Tensor]] = mix_spans if self.span else mix_positions
         rule = {"cap_at_donor": False, "min_tokens": 1} if self.official_spans else {}
-        ids, weight = exchange(rows.ids, inner_of(rows), partner, scores, self.share, **rule)
+        ids, weight = exchange(rows.ids, inner_of(rows), partner, saliencies, self.share, **rule)
 
         mix = Mix(1 - weight, partner)
         mixed = target_loss(model(replace(rows, ids=ids)), labels, mix)

@@ -111,11 +111,11 @@ def span_lengths(
     return lengths.masked_fill(tokens < min_tokens, 0)
 
 
-def window_means(scores: Tensor, inner: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean score of the window that begins at each position, and whether it may be chosen.
+def window_means(saliencies: Tensor, inner: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean saliency of the window that begins at each position, and whether it may be chosen.
 
     Args:
-        scores: saliency, shape `(S, B, T)` or `(B, T)`.
+        saliencies: shape `(S, B, T)` or `(B, T)`.
         inner: shape `(S, B, T)`.
         lengths: the windows' width k, shape `(S, B)`. Stride 1.
 
@@ -125,20 +125,20 @@ def window_means(scores: Tensor, inner: Tensor, lengths: Tensor) -> tuple[Tensor
     """
     width = lengths[..., None]  # (S, B, 1)
     positions, widest = inner.shape[-1], int(lengths.max())
-    scores, inside = F.pad(scores, (0, widest)), F.pad(inner, (0, widest))
-    total = scores.new_zeros(inner.shape)
+    saliencies, inside = F.pad(saliencies, (0, widest)), F.pad(inner, (0, widest))
+    total = saliencies.new_zeros(inner.shape)
     free = (width > 0).expand(inner.shape)
     # Token by token, not by differences of a running sum: these would round equal windows
     # differently, and the first of equal windows is to win.
     for step in range(widest):
         beyond = step >= width
-        total = total + scores[..., step : step + positions].masked_fill(beyond, 0)
+        total = total + saliencies[..., step : step + positions].masked_fill(beyond, 0)
         free = free & (inside[..., step : step + positions] | beyond)
     return total / width.clamp(min=1), free
 
 
-def _random_scores(shape: torch.Size, generator: np.random.Generator, like: Tensor) -> Tensor:
-    """Uniform scores: their extremum is a uniform choice, their k extrema are k of n at random.
+def _random_saliencies(shape: torch.Size, generator: np.random.Generator, like: Tensor) -> Tensor:
+    """Uniform saliencies: their extremum is a uniform choice, their k extrema are k of n at random.
 
     Float64 draws as their ranks, so that no two are equal and every device can hold them.
     """
@@ -146,12 +146,12 @@ def _random_scores(shape: torch.Size, generator: np.random.Generator, like: Tens
     return torch.as_tensor(ranks, device=like.device).float()
 
 
-def _first_extremum(scores: Tensor, free: Tensor, largest: bool) -> tuple[Tensor, Tensor]:
-    """Position (S, B) of the first extreme score among the free ones, and whether there is one."""
+def _first_extremum(saliencies: Tensor, free: Tensor, largest: bool) -> tuple[Tensor, Tensor]:
+    """Position (S, B) of the first extreme among the free ones, and whether there is one."""
     bound = float("-inf") if largest else float("inf")
-    scores = scores.masked_fill(~free, bound)
-    best = scores.argmax(-1) if largest else scores.argmin(-1)
-    # A lookup, not `free.any`: after an overflow all scores are infinite and any position may win.
+    saliencies = saliencies.masked_fill(~free, bound)
+    best = saliencies.argmax(-1) if largest else saliencies.argmin(-1)
+    # A lookup, not `free.any`: after an overflow all are infinite and any position may win.
     return best, free.gather(-1, best[..., None])[..., 0]
 
 
@@ -179,7 +179,7 @@ def mix_spans(
     ids: Tensor,
     inner: Tensor,
     partner: Tensor,
-    scores: Tensor | np.random.Generator,
+    saliencies: Tensor | np.random.Generator,
     share: float = 0.1,
     cap_at_donor: bool = True,
     min_tokens: int = 2,
@@ -198,7 +198,7 @@ def mix_spans(
         ids: token ids, shape `(B, T)`.
         inner: from `inner_tokens`, shape `(S, B, T)`.
         partner: index of each row's donor, int64, shape `(B,)`.
-        scores: saliency, shape `(B, T)`; or a generator, for the ablation without saliency: both
+        saliencies: shape `(B, T)`; or a generator, for the ablation without saliency: both
             spans are drawn uniformly from those that may be chosen. (In the official ablation the
             donor's span begins where the recipient's does.)
         share: see `span_lengths`.
@@ -220,15 +220,15 @@ def mix_spans(
     lengths = span_lengths(inner, partner, share, cap_at_donor, min_tokens)  # (S, B)
     lengths = _without_own_partner(lengths, partner)
     donor = inner[:, partner]  # (S, B, T)
-    if isinstance(scores, np.random.Generator):
-        draws = [_random_scores(inner.shape, scores, ids) for _ in range(2)]
+    if isinstance(saliencies, np.random.Generator):
+        draws = [_random_saliencies(inner.shape, saliencies, ids) for _ in range(2)]
         # The windows are drawn themselves: the means of random tokens are not uniform over windows.
         _, free = window_means(draws[0], inner, lengths)
         _, donor_free = window_means(draws[1], donor, lengths)
         means, donor_means = draws
     else:
-        means, free = window_means(scores, inner, lengths)
-        donor_means, donor_free = window_means(scores[partner], donor, lengths)
+        means, free = window_means(saliencies, inner, lengths)
+        donor_means, donor_free = window_means(saliencies[partner], donor, lengths)
     to, found = _first_extremum(means, free, largest=False)
     start, donor_found = _first_extremum(donor_means, donor_free, largest=True)
     if not cap_at_donor:
@@ -246,7 +246,7 @@ def mix_positions(
     ids: Tensor,
     inner: Tensor,
     partner: Tensor,
-    scores: Tensor | np.random.Generator,
+    saliencies: Tensor | np.random.Generator,
     share: float = 0.1,
     min_tokens: int = 2,
 ) -> tuple[Tensor, Tensor]:
@@ -266,23 +266,23 @@ def mix_positions(
     lengths = span_lengths(inner, partner, share, min_tokens=min_tokens)
     lengths = _without_own_partner(lengths, partner)
     donor = inner[:, partner]
-    if isinstance(scores, np.random.Generator):
-        least, most = (_random_scores(inner.shape, scores, ids) for _ in range(2))
+    if isinstance(saliencies, np.random.Generator):
+        least, most = (_random_saliencies(inner.shape, saliencies, ids) for _ in range(2))
     else:
-        least, most = (x.expand(inner.shape) for x in (scores, scores[partner]))
+        least, most = (x.expand(inner.shape) for x in (saliencies, saliencies[partner]))
     target = _k_extrema(least, inner, lengths, largest=False)
     source = _k_extrema(most, donor, lengths, largest=True)
     return _exchange(ids, inner, partner, lengths, target, source)
 
 
-def _k_extrema(scores: Tensor, free: Tensor, lengths: Tensor, largest: bool) -> Tensor:
-    """Positions (S, B, K) of the k first extreme scores, ascending; unused slots hold T."""
-    order = scores.argsort(dim=-1, descending=largest, stable=True)
-    # Free ones first, in a second step: a bound would tie with scores that overflowed.
+def _k_extrema(saliencies: Tensor, free: Tensor, lengths: Tensor, largest: bool) -> Tensor:
+    """Positions (S, B, K) of the k first extreme saliencies, ascending; unused slots hold T."""
+    order = saliencies.argsort(dim=-1, descending=largest, stable=True)
+    # Free ones first, in a second step: a bound would tie with saliencies that overflowed.
     first = free.gather(-1, order).int().argsort(dim=-1, descending=True, stable=True)
     order = order.gather(-1, first)[..., : int(lengths.max())]
     used = torch.arange(order.shape[-1], device=order.device) < lengths[..., None]
-    return order.masked_fill(~used, scores.shape[-1]).sort(-1).values
+    return order.masked_fill(~used, saliencies.shape[-1]).sort(-1).values
 
 
 def replace_tokens(
@@ -310,6 +310,6 @@ def replace_tokens(
         InputError: share is outside (0, 1].
     """
     lengths = _share_of(inner.sum(-1), share, inner.shape[-1])  # (S, B)
-    scores = _random_scores(inner.shape, generator, ids).masked_fill(~inner, float("inf"))
-    chosen = scores.argsort(-1).argsort(-1) < lengths[..., None]  # rank < k, (S, B, T)
+    saliencies = _random_saliencies(inner.shape, generator, ids).masked_fill(~inner, float("inf"))
+    chosen = saliencies.argsort(-1).argsort(-1) < lengths[..., None]  # rank < k, (S, B, T)
     return ids.masked_fill(chosen.any(0), replacement)

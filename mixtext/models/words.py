@@ -72,22 +72,22 @@ class WordEncoder(SmallEncoder):
             check_branches(branches)
             self.check_mix(len(ids), mix, layer)
             mix = mix.to(ids.device)
-        vectors: Tensor = self.words(ids)  # (B, T, D)
+        embedded: Tensor = self.words(ids)  # (B, T, D)
         if self._seen is not None:
-            if not vectors.requires_grad:
-                vectors = vectors.detach().requires_grad_()
-            self._seen.append(vectors)
+            if not embedded.requires_grad:
+                embedded = embedded.detach().requires_grad_()
+            self._seen.append(embedded)
         if mask is not None:
-            vectors = vectors * mask.unsqueeze(-1).to(vectors.dtype)
+            embedded = embedded * mask.unsqueeze(-1).to(embedded.dtype)
         union = mask
         if mix is not None and mask is not None:
             union = torch.maximum(mask, mask[mix.partner])  # (B, T)
         if mix is not None and layer == 0:
-            return self.encode(interpolate(vectors, mix), union), union
-        states = self.encode(vectors, mask)  # (B, T, H)
+            return self.encode(interpolate(embedded, mix), union), union
+        states = self.encode(embedded, mask)  # (B, T, H)
         return states if mix is None else interpolate(states, mix), union
 
-    def encode(self, vectors: Tensor, mask: Tensor | None) -> Tensor:
+    def encode(self, embedded: Tensor, mask: Tensor | None) -> Tensor:
         """Word vectors `(B, T, D)`, zero where the mask is, to states `(B, T, H)`."""
         raise NotImplementedError
 
@@ -158,14 +158,14 @@ class KimCnn(WordEncoder):
             nn.Linear(width * self.words.embedding_dim, maps) for width in self.widths
         )
 
-    def encode(self, vectors: Tensor, mask: Tensor | None) -> Tensor:
+    def encode(self, embedded: Tensor, mask: Tensor | None) -> Tensor:
         """States `(B, T, H)`; without a mask T is at least the widest window."""
-        rows, length, width = vectors.shape
+        rows, length, width = embedded.shape
         longest = max(self.widths)
         if mask is None:
             length = max(length, longest)
-        vectors = F.pad(vectors, (0, 0, 0, length + longest - 1 - vectors.shape[1]))
-        windows = vectors.unfold(1, longest, 1).transpose(2, 3)  # (B, T, longest, D)
+        embedded = F.pad(embedded, (0, 0, 0, length + longest - 1 - embedded.shape[1]))
+        windows = embedded.unfold(1, longest, 1).transpose(2, 3)  # (B, T, longest, D)
         windows = windows.reshape(rows * length, longest * width)
         maps = [
             linear(windows[:, : words * width])  # a narrower window is the start of a wider one
@@ -206,9 +206,9 @@ class Lstm(WordEncoder):
         self.hidden_size = hidden
         self.lstm = nn.LSTM(self.words.embedding_dim, hidden, batch_first=True)
 
-    def encode(self, vectors: Tensor, mask: Tensor | None) -> Tensor:
+    def encode(self, embedded: Tensor, mask: Tensor | None) -> Tensor:
         """Hidden states `(B, T, H)`; the mask has no part in it."""
-        states: Tensor = self.lstm(vectors)[0]
+        states: Tensor = self.lstm(embedded)[0]
         return states
 
     def sizes(self) -> dict[str, Any]:

@@ -52,13 +52,13 @@ def by_arm(curves: Sequence[dict[str, Any]]) -> dict[str, dict[int, list[float]]
     for curve in order:
         points = arms.setdefault(arm(curve), {})
         for point in curve["curve"]:
-            scores = point["test"] or point["dev"]
-            if not scores:
+            metrics = point["test"] or point["dev"]
+            if not metrics:
                 raise InputError(
-                    f"the curve of {curve['name']} has no scores: name data.test or data.dev in "
+                    f"the curve of {curve['name']} has no metrics: name data.test or data.dev in "
                     "its recipe."
                 )
-            points.setdefault(point["labelled"], []).append(scores["f1"])
+            points.setdefault(point["labelled"], []).append(metrics["f1"])
     return arms
 
 
@@ -82,7 +82,7 @@ def plot_curves(curves: Sequence[dict[str, Any]], out: Path) -> None:
         out: the picture, in a format that matplotlib knows (.png, .svg, .pdf).
 
     Raises:
-        InputError: curves without scores, or an unknown format.
+        InputError: curves without metrics, or an unknown format.
     """
     import matplotlib
 

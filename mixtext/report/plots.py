@@ -43,7 +43,7 @@ def plot_runs(folders: Sequence[Path], out: Path) -> None:
 
 
 def draw(runs: dict[str, Lines]) -> Any:
-    """Draws what the runs have of: training loss, the same unmixed, main dev score, pseudo-labels.
+    """Draws what the runs have of: training loss, the same unmixed, main dev metric, pseudo-labels.
 
     The training loss of a method that mixes is one of mixed rows. Runs can be compared by the
     unmixed one, which `training.score_labelled` asks for.
@@ -56,7 +56,7 @@ def draw(runs: dict[str, Lines]) -> Any:
     """
     from matplotlib.figure import Figure  # only here: it takes a while to load
 
-    main = sorted({main_score(lines) for lines in runs.values()} - {""})
+    main = sorted({main_metric(lines) for lines in runs.values()} - {""})
     panels = (
         ("training loss", "train", {"loss/total": "-"}),
         ("training loss, unmixed", "labelled", {"loss": "-"}),
@@ -82,8 +82,8 @@ def draw(runs: dict[str, Lines]) -> Any:
     return figure
 
 
-def main_score(lines: Lines) -> str:
-    """The score of a run's dev set that chooses weights, by default: the first. Empty without."""
+def main_metric(lines: Lines) -> str:
+    """The metric of a run's dev set that chooses weights, by default: the first. Empty without."""
     dev = next((line for line in lines if line["kind"] == "dev"), {})
     return next((name for name in dev if name not in ("step", "kind", "clock")), "")
 

@@ -12,7 +12,7 @@ from mixtext.methods import METHODS
 from mixtext.recipe import Recipe, flat
 
 METHOD_ORDER = tuple(METHODS)
-SCORES = {"macro_f1": "macro-F1", "f1": "F1", "spearman": "Spearman", "pearson": "Pearson"}
+METRICS = {"macro_f1": "macro-F1", "f1": "F1", "spearman": "Spearman", "pearson": "Pearson"}
 
 NEEDED = {"corpus", "method", "encoder", "labelled", "best_step", "dev", "test"}
 # Runs that differ in these alone are repeats of one another, or another column tells them apart.
@@ -71,8 +71,8 @@ def paired_interval(values: Sequence[float], baseline: Sequence[float]) -> tuple
     By Student's t with n − 1 degrees of freedom; of one pair, which has no interval, NaN.
 
     Args:
-        values: scores of n runs, in [0, 1].
-        baseline: scores of n other runs, of the same seeds in the same order.
+        values: metrics of n runs, in [0, 1].
+        baseline: metrics of n other runs, of the same seeds in the same order.
     """
     from scipy.special import stdtrit  # of scipy.stats.t, which takes a second to load
 
@@ -92,7 +92,7 @@ def paired_gain(values: Sequence[float], baseline: Sequence[float]) -> str:
 def comparison(results: Sequence[dict[str, Any]]) -> str:
     """A Markdown table: mean ± std over the seeds of runs that are alike in all else.
 
-    The gain is that of a method's first score over plain training with the same rows, model and
+    The gain is that of a method's first metric over plain training with the same rows, model and
     seeds, see `paired_gain`.
 
     Columns that would say nothing are left out: task and encoder where they are the same all over,
@@ -128,9 +128,9 @@ def comparison(results: Sequence[dict[str, Any]]) -> str:
     plain = {
         (*_beside(r), *_seeds(r)): r for r in results if r["method"] == "supervised" and r["test"]
     }
-    # Which scores there are follows from the tasks; those of a single class have a slash.
+    # Which metrics there are follows from the targets; those of a single class have a slash.
     names = [name for r in results for name in r["test"] or r["dev"] or ("accuracy", "macro_f1")]
-    scores = [x for x in dict.fromkeys(names) if x != "loss" and "/" not in x]
+    metrics = [x for x in dict.fromkeys(names) if x != "loss" and "/" not in x]
     several_tasks = len({_kind(r)[1] for r in results}) > 1
     several_encoders = len({r["encoder"] for r in results}) > 1
     table = []
@@ -147,7 +147,7 @@ def comparison(results: Sequence[dict[str, Any]]) -> str:
                 "views": views,
                 "unlabelled": " / ".join(sorted({f"{r.get('unlabelled', 0):,}" for r in runs})),
                 "runs": str(len(runs)),
-                **{f"test {SCORES.get(x, x)}": _score(runs, x) for x in scores},
+                **{f"test {METRICS.get(x, x)}": _metric(runs, x) for x in metrics},
                 "gain (95 %)": _gain(runs, plain),
                 "best step": " / ".join(str(r["best_step"]) for r in runs if r["best_step"] >= 0),
             }
@@ -204,8 +204,8 @@ def _gain(runs: Sequence[dict[str, Any]], plain: dict[tuple, dict[str, Any]]) ->
     return paired_gain([x[main] for x, _ in pairs], [y["test"][main] for _, y in pairs if y])
 
 
-def _score(runs: Sequence[dict[str, Any]], name: str) -> str:
-    """The cell of a score: a dash without a test part, empty where the task has no such score."""
+def _metric(runs: Sequence[dict[str, Any]], name: str) -> str:
+    """The cell of a metric: a dash without a test part, empty where the target has no such."""
     if not all(r["test"] for r in runs):
         return "–"
     return spread([r["test"][name] for r in runs]) if name in runs[0]["test"] else ""

@@ -15,7 +15,7 @@ from mixtext.tagging.metrics import entity_spans
 from mixtext.tagging.rows import tokenise_sentences
 from mixtext.tagging.settings import TaggerSettings
 from mixtext.tagging.tagger import Tagger
-from mixtext.tagging.training import score_tags, tag_probabilities
+from mixtext.tagging.training import tag_metrics, tag_probabilities
 from mixtext.training.device import choose_device
 
 # As the words of newswire corpora: numbers and abbreviations whole, other signs apart.
@@ -87,7 +87,7 @@ class TagPredictor:
         return found
 
     def evaluate(self, corpus: TaggedCorpus) -> dict[str, float]:
-        """Scores of the labelled sentences of a corpus, see `score_tags`.
+        """Metrics of the labelled sentences of a corpus, see `tag_metrics`.
 
         Raises:
             InputError: no labelled sentence, or an entity type that the model does not know.
@@ -97,7 +97,7 @@ class TagPredictor:
         corpus = corpus.select(np.flatnonzero(corpus.labelled))
         if not len(corpus):
             raise InputError(f"{corpus.source or corpus.name} has no labelled sentence to score.")
-        return score_tags(corpus, self.probabilities(corpus.sentences))
+        return tag_metrics(corpus, self.probabilities(corpus.sentences))
 
 
 def is_tagger(run: str | Path) -> bool:

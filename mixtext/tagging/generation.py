@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtext.data.vocabulary import read_vectors
+from mixtext.data.vocabulary import read_word_vectors
 from mixtext.errors import InputError
 from mixtext.models.pretrained import load_encoder
 from mixtext.tagging.conll import TaggedCorpus
@@ -121,13 +121,13 @@ def vector_table(source: str, text: Iterable[str], emit: str = "text") -> WordTa
     """The word table of pretrained word vectors; a word without a vector has zeros.
 
     Args:
-        source: `glove` or a file, see `read_vectors`.
+        source: `glove` or a file, see `read_word_vectors`.
         text: all words that will be mixed.
         emit: `text` for words of the text alone, or `vocabulary`: the first 50,000 too.
     """
     words = sorted({*text})
     wanted = {*words, *(word.lower() for word in words)}
-    vectors = read_vectors(source, 0 if emit == "text" else VECTORS_AT_MOST, wanted)
+    vectors = read_word_vectors(source, 0 if emit == "text" else VECTORS_AT_MOST, wanted)
     names = [*vectors]
     number = {name: n for n, name in enumerate(names)}
     nothing = len(names)  # the row of all words without a vector

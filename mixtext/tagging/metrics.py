@@ -1,4 +1,4 @@
-"""Scores of tags against gold tags: entities, and how many of them were found."""
+"""Metrics of tags against gold tags: entities, and how many of them were found."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def entity_spans(tags: Sequence[str]) -> list[Span]:
     return spans
 
 
-def span_scores(
+def span_metrics(
     gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
 ) -> dict[str, float]:
     """Precision, recall and F1 of entities; one counts when its type and both ends are right.

@@ -17,7 +17,7 @@ import torch
 from mixtext.errors import InputError
 
 
-class Scorer(Protocol):
+class LanguageModel(Protocol):
     """Anything that gives the perplexity of a sentence."""
 
     def perplexity(self, words: Sequence[str]) -> float:
@@ -28,13 +28,13 @@ class Scorer(Protocol):
 class PerplexityRange:
     """Accepts sentences whose perplexity lies strictly between `low` and `high`."""
 
-    scorer: Scorer
+    model: LanguageModel
     low: float
     high: float
 
     def accepts(self, words: Sequence[str]) -> bool:
         """Whether a sentence may be kept; each is judged on its own."""
-        return self.low < self.scorer.perplexity(words) < self.high
+        return self.low < self.model.perplexity(words) < self.high
 
 
 class CausalModel:
@@ -70,7 +70,7 @@ class CausalModel:
 
     @torch.no_grad()
     def perplexity(self, words: Sequence[str]) -> float:
-        """See `Scorer`; text beyond the model's longest input is not scored."""
+        """See `LanguageModel`; text beyond the model's longest input is not scored."""
         ids = self.tokenizer(" ".join(words), add_special_tokens=False)["input_ids"]
         begin = self.tokenizer.bos_token_id
         ids = ids if begin is None else [begin, *ids]
@@ -109,7 +109,7 @@ class NgramModel:
         self.model.fit(grams)
 
     def perplexity(self, words: Sequence[str]) -> float:
-        """See `Scorer`; the end of the sentence is scored as well."""
+        """See `LanguageModel`; the end of the sentence is scored as well."""
         known = self.vocabulary.lookup([word.lower() for word in words])
         padded = ["<s>"] * (self.order - 1) + [*known, "</s>"]
         total = 0.0

@@ -1,8 +1,8 @@
 """Query policies: which sentences of the pool a person should label next.
 
-All score sentences by what the model says of their words; the highest scores are asked for.
+All rate sentences by what the model says of their words; the most informative are asked for.
 
-| policy             | score of a sentence of T words                 | needs      |
+| policy             | informativeness of a sentence of T words       | needs      |
 |--------------------|------------------------------------------------|------------|
 | `random`           | a random number                                | nothing    |
 | `least_confidence` | Σ_t (1 − max_c p_tc)                            | one model  |
@@ -42,13 +42,13 @@ def vote_entropy(votes: np.ndarray) -> float:
     return token_entropy(shares)
 
 
-def scores(
+def informativeness(
     policy: Policy,
     probabilities: Sequence[Sequence[np.ndarray]],
     count: int,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """The score of each of `count` sentences, shape `(count,)`.
+    """How much asking for each of `count` sentences would tell, shape `(count,)`.
 
     Args:
         policy: see the head of this module.

@@ -33,7 +33,7 @@ from mixtext.files import write_json, write_text
 from mixtext.tagging.conll import TaggedCorpus, read_conll, write_conll
 from mixtext.tagging.data import TagData
 from mixtext.tagging.generation import Generated, Maker, show, soft_sentences
-from mixtext.tagging.policies import highest, scores
+from mixtext.tagging.policies import highest, informativeness
 from mixtext.tagging.rows import SoftSentences, hard_sentences, tokenise_sentences
 from mixtext.tagging.seqmix import SeqMix
 from mixtext.tagging.settings import ActiveSettings, TaggerSettings
@@ -55,7 +55,7 @@ class State:
         phase: what comes next: `train`, `label` the last query, or nothing (`done`).
         pool: ids of the sentences that may still be asked for.
         queries: the ids asked for, a list for each round.
-        curve: for each trained round the sizes and scores.
+        curve: for each trained round the sizes and metrics.
         generator: state of the numpy generator.
     """
 
@@ -246,7 +246,7 @@ class ActiveRun:
             )
             batch, precision = self.training.eval_batch, self.training.precision
             probabilities = [tag_probabilities(m, tokens, batch, precision) for m in committee]
-        values = scores(self.settings.policy, probabilities, len(pool), generator)
+        values = informativeness(self.settings.policy, probabilities, len(pool), generator)
         return [pool.ids[i] for i in highest(values, self.settings.per_round)]
 
     def reveal(self, state: State) -> None:

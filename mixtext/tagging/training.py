@@ -10,7 +10,7 @@ import torch
 from mixtext.data.batches import in_length_order
 from mixtext.models.folder import save_parts
 from mixtext.tagging.conll import TaggedCorpus
-from mixtext.tagging.metrics import span_scores
+from mixtext.tagging.metrics import span_metrics
 from mixtext.tagging.rows import (
     SentenceTokens,
     SoftSentences,
@@ -48,15 +48,15 @@ def tag_probabilities(
     return np.split(flat, tokens.word_offsets[1:-1])
 
 
-def score_tags(corpus: TaggedCorpus, probabilities: list[np.ndarray]) -> dict[str, float]:
-    """Scores of the labelled sentences.
+def tag_metrics(corpus: TaggedCorpus, probabilities: list[np.ndarray]) -> dict[str, float]:
+    """Metrics of the labelled sentences.
 
     Args:
         corpus: N sentences.
         probabilities: of their words' tags, `(T, C)` each, as `corpus.tag_names`.
 
     Returns:
-        As `span_scores`, and `loss`: the mean negative log probability of a word's tag, in nats.
+        As `span_metrics`, and `loss`: the mean negative log probability of a word's tag, in nats.
     """
     names = corpus.tag_names
     gold, predicted, losses = [], [], []
@@ -66,7 +66,7 @@ def score_tags(corpus: TaggedCorpus, probabilities: list[np.ndarray]) -> dict[st
         predicted.append([names[tag] for tag in p.argmax(axis=1)])
         losses.append(-np.log(np.maximum(p[np.arange(len(tags)), tags], 1e-12)))
     loss = float(np.concatenate(losses).mean()) if losses else 0.0
-    return {**span_scores(gold, predicted), "loss": loss}
+    return {**span_metrics(gold, predicted), "loss": loss}
 
 
 def tag_trainer(
@@ -95,11 +95,11 @@ def tag_trainer(
 
     tokens = {part: rows(corpus.sentences) for part, corpus in parts.items()}
 
-    def score(model: Tagger, part: str) -> dict[str, float]:
+    def measure(model: Tagger, part: str) -> dict[str, float]:
         if part not in parts:
             return {}
         p = tag_probabilities(model, tokens[part], training.eval_batch, training.precision)
-        return score_tags(parts[part], p)
+        return tag_metrics(parts[part], p)
 
     feed = TaggedFeed(rows(train.words), train, batch=training.batch, seed=training.seed)
     trainer = Trainer(
@@ -107,7 +107,7 @@ def tag_trainer(
         method,
         feed,
         training,
-        score,
+        measure,
         has_dev="dev" in parts,
         generator=np.random.default_rng(training.seed),
     )

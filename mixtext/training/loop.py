@@ -41,11 +41,11 @@ class TrainingState:
 
     Attributes:
         step: steps done.
-        best_step: step of the best dev score, −1 before the first.
-        best: dev scores of that step.
+        best_step: step of the best dev metric, −1 before the first.
+        best: dev metrics of that step.
         best_file: file of its weights.
         waited: evaluations since then.
-        test: test scores taken during training (`test_at_every_tie`).
+        test: test metrics taken during training (`test_at_every_tie`).
     """
 
     step: int = 0
@@ -65,7 +65,7 @@ class Trainer(Generic[M, B]):
         method: its loss.
         feed: gives batch k.
         settings: how to train.
-        score: scores a model on `dev`, `test` or `labelled`.
+        measure: metrics of a model on `dev`, `test` or `labelled`.
         has_dev: there is a dev set to select weights on.
         generator: the run's one source of our own draws.
     """
@@ -74,7 +74,7 @@ class Trainer(Generic[M, B]):
     method: MethodOf[M, B]
     feed: FeedOf[B]
     settings: TrainingSettings
-    score: Callable[[M, str], dict[str, float]]
+    measure: Callable[[M, str], dict[str, float]]
     has_dev: bool
     generator: np.random.Generator
 
@@ -140,11 +140,11 @@ class Trainer(Generic[M, B]):
         Args:
             folder: the run folder; takes metrics.jsonl, tensorboard/ and checkpoints/.
             class_names: C names.
-            hparams: settings to show beside the final scores in TensorBoard.
+            hparams: settings to show beside the final metrics in TensorBoard.
             quiet: print nothing.
 
         Returns:
-            `steps`, `planned_steps`, `best_step`, and the scores `dev` and `test`. Afterwards
+            `steps`, `planned_steps`, `best_step`, and the metrics `dev` and `test`. Afterwards
             `self.model` (what `method.evaluated` names) holds the selected weights.
 
         Raises:
@@ -173,7 +173,7 @@ class Trainer(Generic[M, B]):
                 if state.step % plan.checkpoint == 0 or state.step == plan.total:
                     self._checkpoint(state, monitor, checkpoints)
             if self._waited_enough(state):
-                monitor.say(f"stopped early: no better dev score since step {state.best_step}")
+                monitor.say(f"stopped early: no better dev metric since step {state.best_step}")
                 self._checkpoint(state, monitor, checkpoints)
             return self._finish(state, monitor, checkpoints, hparams)
         finally:
@@ -191,28 +191,28 @@ class Trainer(Generic[M, B]):
     def _evaluate(self, state: TrainingState, monitor: Monitor, checkpoints: Checkpoints) -> None:
         model = self.method.evaluated(self.model)
         if self.settings.score_labelled:
-            monitor.scores(state.step, "labelled", self.score(model, "labelled"))
+            monitor.measured(state.step, "labelled", self.measure(model, "labelled"))
         if not self.has_dev:
             return
-        scores = self.score(model, "dev")
-        if not math.isfinite(scores["loss"]):  # before these weights replace good ones
+        metrics = self.measure(model, "dev")
+        if not math.isfinite(metrics["loss"]):  # before these weights replace good ones
             raise Diverged(
-                f"the loss on dev is {scores['loss']} after step {state.step}: lower the learning "
+                f"the loss on dev is {metrics['loss']} after step {state.step}: lower the learning "
                 "rates."
             )
-        monitor.scores(state.step, "dev", scores)
+        monitor.measured(state.step, "dev", metrics)
         select = self.settings.select
-        key = next(iter(scores)) if select == "auto" else select
-        ties = state.best_step < 0 or scores[key] >= state.best[key]
+        key = next(iter(metrics)) if select == "auto" else select
+        ties = state.best_step < 0 or metrics[key] >= state.best[key]
         better = state.best_step < 0 or (
-            (scores[key], -scores["loss"]) > (state.best[key], -state.best["loss"])
+            (metrics[key], -metrics["loss"]) > (state.best[key], -state.best["loss"])
         )
         if ties and self.settings.test_at_every_tie:
-            state.test = self.score(model, "test")
-            monitor.scores(state.step, "test", state.test)
+            state.test = self.measure(model, "test")
+            monitor.measured(state.step, "test", state.test)
         state.waited = 0 if better else state.waited + 1
         if better:
-            state.best_step, state.best = state.step, scores
+            state.best_step, state.best = state.step, metrics
             state.best_file = checkpoints.save_best(state.step, model)
 
     def _checkpoint(self, state: TrainingState, monitor: Monitor, checkpoints: Checkpoints) -> None:
@@ -235,9 +235,9 @@ class Trainer(Generic[M, B]):
             model.load_state_dict(best, strict=False)  # the memory is not among them
         # A run that was killed here does this once more and writes the same line.
         monitor.open_final()
-        test = state.test or self.score(model, "test")
+        test = state.test or self.measure(model, "test")
         if test and not state.test:
-            monitor.scores(state.step, "test", test)
+            monitor.measured(state.step, "test", test)
         monitor.hparams(hparams, test or state.best)
         return {
             "steps": state.step,

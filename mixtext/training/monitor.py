@@ -13,7 +13,7 @@ from torch.utils.tensorboard.summary import hparams as hparams_summaries
 from tqdm import tqdm
 
 from mixtext.methods.base import AnyBatch, Outcome
-from mixtext.metrics import guess_scores
+from mixtext.metrics import guess_metrics
 
 
 class Monitor:
@@ -83,10 +83,10 @@ class Monitor:
             return
         values = {name: total / self.counts[name] for name, total in self.sums.items()}
         if self.guesses:
-            scores = guess_scores(
+            metrics = guess_metrics(
                 np.concatenate(self.guesses), np.concatenate(self.hidden), self.class_names
             )
-            values |= {f"guess/{name}": value for name, value in scores.items()}
+            values |= {f"guess/{name}": value for name, value in metrics.items()}
         values |= {f"rate/{name}": value for name, value in rates.items()}
         speed = self.rows / max(1e-9, time.monotonic() - self.since)
         self._write(step, "train", {"epoch": epoch, **values, "draws": self.draws}, speed)
@@ -104,12 +104,12 @@ class Monitor:
             self._say(f"step {step}/{self.total_steps}  {shown}  {speed:.0f} rows/s")
         self._reset()
 
-    def scores(self, step: int, part: str, scores: dict[str, float]) -> None:
-        """Writes scores of `part` (`dev`, `test` or `labelled`)."""
-        self._write(step, part, scores)
-        for name, value in scores.items():
+    def measured(self, step: int, part: str, metrics: dict[str, float]) -> None:
+        """Writes the metrics of `part` (`dev`, `test` or `labelled`)."""
+        self._write(step, part, metrics)
+        for name, value in metrics.items():
             self.writer.add_scalar(f"{part}/{name}", value, step)
-        text = f"{part} " + "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        text = f"{part} " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         if self.bar is not None:
             self.bar.set_postfix_str(text)
         elif not self.quiet:
@@ -138,12 +138,12 @@ class Monitor:
             old.unlink()
         self.writer = SummaryWriter(str(self.folder), filename_suffix=".final")
 
-    def hparams(self, settings: dict[str, Any], scores: dict[str, float]) -> None:
-        """Settings and final scores for TensorBoard's HPARAMS page."""
+    def hparams(self, settings: dict[str, Any], metrics: dict[str, float]) -> None:
+        """Settings and final metrics for TensorBoard's HPARAMS page."""
         plain = {
             k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()
         }
-        final = {f"final/{k}": v for k, v in scores.items()}
+        final = {f"final/{k}": v for k, v in metrics.items()}
         # `SummaryWriter.add_hparams` would write them to a file of its own.
         events: Any = self.writer.file_writer
         for summary in hparams_summaries(plain, final):

@@ -22,7 +22,7 @@ def predict_rows(
 ) -> np.ndarray:
     """Class probabilities of `rows`, (N, C) float32, in the order of `rows`; dropout is off.
 
-    A model with one output is one of regression: its scores, (N, 1) float32.
+    A model with one output is one of regression: the scores that it tells, (N, 1) float32.
     """
     device = next(model.parameters()).device
     training = model.training

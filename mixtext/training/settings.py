@@ -22,14 +22,14 @@ class TrainingSettings:
         steps_per_epoch: steps of an epoch; 0: as many as pass over the labelled rows once.
         evaluate_every: steps between evaluations on dev; 0: after each epoch.
         checkpoint_every: steps between checkpoints; 0: at each evaluation.
-        patience: stop after this many evaluations in a row without a better dev score; 0: never.
-        select: the dev score that chooses the weights, `accuracy` or `macro_f1`, in regression
-            `spearman` or `pearson`; `auto`: the first of these. Equal scores are told apart by the
+        patience: stop after this many evaluations in a row without a better dev metric; 0: never.
+        select: the dev metric that chooses the weights, `accuracy` or `macro_f1`, in regression
+            `spearman` or `pearson`; `auto`: the first of these. Equal ones are told apart by the
             lower dev loss.
         score_labelled: score the labelled rows too at each evaluation, unmixed: the training loss
             that methods with mixing can be compared by.
         test_at_every_tie: score test whenever dev ties or improves and report the last of these
-            scores, as the official code does; else test is scored once, at the end.
+            metrics, as the official code does; else test is scored once, at the end.
         lr_encoder: learning rate of the encoder, > 0.
         lr_head: learning rate of the head, > 0.
         weight_decay: decoupled (AdamW), not on biases and norms, ≥ 0.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from mixtext.data.batches import pad, tokenise
-from mixtext.data.vocabulary import build_tokenizer, count_words, read_vectors, vocabulary
+from mixtext.data.vocabulary import build_tokenizer, count_words, read_word_vectors, vocabulary
 from mixtext.errors import InputError
 
 GLOVE_FILE = "the 0.25 -1 3e-2\n. 1 2 3\ncat 4 5 6\nsat 7 8 9\ndog 1 1 1\n"
@@ -25,7 +25,7 @@ def write(folder, content, name="vectors.txt"):
 
 def refusal(source, most=100, wanted=()):
     with pytest.raises(InputError) as error:
-        read_vectors(str(source), most, wanted)
+        read_word_vectors(str(source), most, wanted)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -118,7 +118,7 @@ def test_a_word_given_twice_is_refused(words):
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_both_formats_give_the_same_vectors(content, ends, mark, tmp_path):
     path = write(tmp_path, mark + content.replace("\n", ends))
-    vectors = read_vectors(str(path), 100)
+    vectors = read_word_vectors(str(path), 100)
     assert list(vectors) == ["the", ".", "cat", "sat", "dog"]
     assert all(vector.dtype == np.float32 for vector in vectors.values())
     assert vectors["the"].tolist() == np.float32([0.25, -1, 0.03]).tolist()
@@ -140,28 +140,31 @@ def test_any_words_and_values_come_back_as_they_were(tmp_path_factory, data, wid
     if not header and content.startswith(("\ufeff", "PK\x03\x04")):
         return
     path = write(tmp_path_factory.mktemp("any"), content)
-    read = read_vectors(str(path), 100)
+    read = read_word_vectors(str(path), 100)
     assert {word: vector.tolist() for word, vector in read.items()} == written
 
 
 def test_the_first_words_are_kept_and_wanted_ones_wherever_they_stand(tmp_path):
     path = str(write(tmp_path, GLOVE_FILE))
-    assert list(read_vectors(path, 2)) == ["the", "."]
-    assert list(read_vectors(path, 3, ["dog", "cat", "unicorn"])) == ["the", "cat", "dog"]
-    assert list(read_vectors(path, 1, ["dog", "cat"])) == ["cat", "dog"]  # wanted: never too many
-    assert list(read_vectors(path, 2, ["dog"], str.isalpha)) == ["the", "dog"]
-    assert list(read_vectors(path, 2, [], str.isalpha)) == ["the", "cat"]
+    assert list(read_word_vectors(path, 2)) == ["the", "."]
+    assert list(read_word_vectors(path, 3, ["dog", "cat", "unicorn"])) == ["the", "cat", "dog"]
+    assert list(read_word_vectors(path, 1, ["dog", "cat"])) == [
+        "cat",
+        "dog",
+    ]  # wanted: never too many
+    assert list(read_word_vectors(path, 2, ["dog"], str.isalpha)) == ["the", "dog"]
+    assert list(read_word_vectors(path, 2, [], str.isalpha)) == ["the", "cat"]
 
 
 def test_reading_ends_with_the_last_word_that_is_needed(tmp_path):
     path = write(tmp_path, GLOVE_FILE + "broken\n")
-    assert list(read_vectors(str(path), 2, ["cat"])) == ["the", "cat"]
+    assert list(read_word_vectors(str(path), 2, ["cat"])) == ["the", "cat"]
     assert "line 6" in refusal(path, 2, ["unicorn"])
 
 
 def test_of_a_word_given_twice_the_first_counts(tmp_path):
     path = write(tmp_path, "a 1 2\nb 3 4\na 5 6\nc 7 8\n")
-    vectors = read_vectors(str(path), 3, ["a"])
+    vectors = read_word_vectors(str(path), 3, ["a"])
     assert {word: v.tolist() for word, v in vectors.items()} == {
         "a": [1, 2],
         "b": [3, 4],
@@ -171,7 +174,7 @@ def test_of_a_word_given_twice_the_first_counts(tmp_path):
 
 def test_words_with_spaces_do_not_shift_the_values(tmp_path):
     path = write(tmp_path, "the 1 2\n. . . 3 4\n\nat name@domain.com 5 6\n 9 9\nb 7 8\n")
-    vectors = read_vectors(str(path), 9)
+    vectors = read_word_vectors(str(path), 9)
     assert list(vectors) == ["the", ". . .", "at name@domain.com", "", "b"]
     assert vectors[". . ."].tolist() == [3, 4]
 
@@ -230,7 +233,7 @@ def test_without_pyarrow_the_way_to_it_is_named(package, monkeypatch):
 def test_the_package_holds_glove_of_50_values(package):
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     wanted = ["king", "queen", "throne", "banana"]
-    vectors = read_vectors("glove", 10, wanted)
+    vectors = read_word_vectors("glove", 10, wanted)
     # The published file's first words, and the first word's first values.
     assert list(vectors)[:6] == ["the", ",", ".", "of", "to", "and"]
     assert vectors["the"][:4].tolist() == np.float32([0.418, 0.24968, -0.41242, 0.1217]).tolist()

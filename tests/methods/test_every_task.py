@@ -166,10 +166,10 @@ def test_no_method_mixes_when_it_is_scored(corpora, recipe_of, rows, kind):
         if method.takes(*ASKED[rows]):
             run = Run.prepare(recipe_of(name, kind, *still), corpora[rows])
             trainer = run.trainer
-            found = [trainer.score(trainer.method.evaluated(trainer.model), "dev")]
+            found = [trainer.measure(trainer.method.evaluated(trainer.model), "dev")]
             for step in range(2):
                 trainer.step(step, lambda outcome, batch: None)
-                found.append(trainer.score(trainer.method.evaluated(trainer.model), "dev"))
+                found.append(trainer.measure(trainer.method.evaluated(trainer.model), "dev"))
             assert found[0] == found[1] == found[2]
             scores[name] = found[0]
     assert len(scores) >= 3

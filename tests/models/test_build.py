@@ -196,8 +196,8 @@ def test_the_second_stage_begins_with_the_weights_of_the_first(
         recipe = recipe_of(kind, *more, f"model.start={folder}")
         run = Run.prepare(recipe, corpus)
         assert same(weights(run.trainer.model), weights(predictor.model))
-        assert run.trainer.score(run.trainer.model, "dev") == result["dev"]
-        assert run.trainer.score(run.trainer.model, "test") == result["test"]
+        assert run.trainer.measure(run.trainer.model, "dev") == result["dev"]
+        assert run.trainer.measure(run.trainer.model, "test") == result["test"]
         assert run.trainer.model.dropout.p == 0.2
         assert run.notes[-1] == f"begins with the model of {folder}"
     second = tmp_path / "second"

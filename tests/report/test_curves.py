@@ -45,7 +45,7 @@ def test_dev_serves_where_there_is_no_test_part():
     assert by_arm([curve("random", "", 0, [0.5, 0.6], "dev")]) == {
         "random": {200: [0.5], 300: [0.6]}
     }
-    with pytest.raises(InputError, match="has no scores"):
+    with pytest.raises(InputError, match="has no metrics"):
         by_arm([curve("random", "", 0, [0.5], "other")])
 
 

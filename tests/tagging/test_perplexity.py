@@ -74,9 +74,9 @@ def test_text_beyond_the_longest_input(gpt):
 def test_a_causal_model_judges_where_the_settings_name_one(gpt):
     settings = SeqMix(language_model=str(gpt), perplexity=(0.0, 9.9))
     judge = Maker(settings, "none", [["the"]], 0).judge
-    scores = [judge.scorer.perplexity([word, "sat"]) for word in WORDS[1:9]]
+    scores = [judge.model.perplexity([word, "sat"]) for word in WORDS[1:9]]
     assert [judge.accepts([word, "sat"]) for word in WORDS[1:9]] == [x < 9.9 for x in scores]
-    assert isinstance(judge.scorer, CausalModel) and (judge.low, judge.high) == (0.0, 9.9)
+    assert isinstance(judge.model, CausalModel) and (judge.low, judge.high) == (0.0, 9.9)
 
 
 def test_no_such_causal_model(tmp_path):
@@ -130,7 +130,7 @@ def test_a_range_is_open_at_both_ends():
 def test_the_range_comes_from_sentences_that_were_not_fitted_on():
     text = sentences(200)
     made = fit_range(text, (0.1, 0.9), 3, np.random.default_rng(0))
-    new = [made.scorer.perplexity(words) for words in sentences(400, seed=1)]
+    new = [made.model.perplexity(words) for words in sentences(400, seed=1)]
     share = np.mean([made.low < x < made.high for x in new])
     assert 0.7 < share < 0.9  # of new sentences of the same kind, about 80 % are accepted
     fitted = NgramModel(text)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from mixtext.errors import InputError
 from mixtext.tagging.policies import (
     highest,
+    informativeness,
     least_confidence,
-    scores,
     token_entropy,
     vote_entropy,
 )
@@ -74,29 +74,31 @@ def test_entropy_is_normalised_and_confidence_is_not():
     assert least_confidence(np.tile(P, (5, 1))) == pytest.approx(5 * least_confidence(P))
 
 
-def test_scores_of_each_policy():
+def test_informativeness_by_each_policy():
     members = [random_probabilities(seed) for seed in (0, 0, 0)]
     first = members[0]
-    assert scores("least_confidence", members, 6, rng()).tolist() == [
+    assert informativeness("least_confidence", members, 6, rng()).tolist() == [
         least_confidence(p) for p in first
     ]
-    assert scores("token_entropy", members[:1], 6, rng()).tolist() == [
+    assert informativeness("token_entropy", members[:1], 6, rng()).tolist() == [
         token_entropy(p) for p in first
     ]
-    assert scores("committee", members, 6, rng()).tolist() == [0.0] * 6  # three times the same
+    assert (
+        informativeness("committee", members, 6, rng()).tolist() == [0.0] * 6
+    )  # three times the same
     flipped = [1 - p for p in first]
-    split = scores("committee", [first, first, flipped], 6, rng())
+    split = informativeness("committee", [first, first, flipped], 6, rng())
     assert split == pytest.approx(-(2 / 3 * np.log(2 / 3) + 1 / 3 * np.log(1 / 3)))
-    drawn = scores("random", [], 500, rng())
+    drawn = informativeness("random", [], 500, rng())
     assert len(set(drawn.tolist())) == 500
-    assert scores("random", [], 500, rng()).tolist() == drawn.tolist()
+    assert informativeness("random", [], 500, rng()).tolist() == drawn.tolist()
 
 
 def test_wrong_settings():
     with pytest.raises(InputError, match="no query policy 'best'"):
-        scores("best", [], 3, rng())
+        informativeness("best", [], 3, rng())
     with pytest.raises(InputError, match="committee of one"):
-        scores("committee", [random_probabilities(0)], 6, rng())
+        informativeness("committee", [random_probabilities(0)], 6, rng())
 
 
 def test_highest():

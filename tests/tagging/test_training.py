@@ -8,7 +8,7 @@ from mixtext.tagging.conll import TaggedCorpus
 from mixtext.tagging.rows import tokenise_sentences
 from mixtext.tagging.settings import TaggerSettings
 from mixtext.tagging.tagger import build_tagger
-from mixtext.tagging.training import score_tags, tag_probabilities
+from mixtext.tagging.training import tag_metrics, tag_probabilities
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_scores():
         np.array([[0.3, 0.4, 0.3]]),
         np.zeros((1, 3)),
     ]
-    scores = score_tags(corpus, p)
+    scores = tag_metrics(corpus, p)
     assert scores["precision"] == 0.5 and scores["recall"] == 1.0  # `c` is taken for an entity
     assert next(iter(scores)) == "f1"  # what weights are selected by
     assert scores["f1/X"] == pytest.approx(2 / 3)

@@ -20,7 +20,7 @@ from mixtext.data.corpus import Corpus
 from mixtext.errors import InputError
 from mixtext.inference import load
 from mixtext.methods.supervised import Supervised
-from mixtext.metrics import classification_scores
+from mixtext.metrics import classification_metrics
 from mixtext.recipe import dump_recipe
 from mixtext.run import Run, evaluate, train
 from mixtext.training.checkpoints import Checkpoints
@@ -486,7 +486,7 @@ def test_test_rows_without_labels_are_not_scored_and_a_test_part_needs_some(tiny
     result = train(recipe, corpus=corpus, test=test, folder=tmp_path / "a", quiet=True)
     labelled = test.select([0, 2])
     p = load(tmp_path / "a").probabilities(labelled.texts)
-    again = classification_scores(labelled.labels, p)
+    again = classification_metrics(labelled.labels, p)
     assert math.isclose(result["test"]["loss"], again["loss"], rel_tol=1e-5)
     bare = Corpus.from_lists(["cat", "soup"], [None, None], label_names=names, name="bare")
     with pytest.raises(InputError, match="bare has no labels"):
