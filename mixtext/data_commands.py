@@ -18,7 +18,7 @@ class Flags(ReadOptions):
 
     def called(self, name: str) -> str:
         """What the user calls a field."""
-        if getattr(ReadOptions, name) is True:
+        if getattr(ReadOptions, name, False) is True:
             name = f"no-{name}"
         return f"--{name.replace('_', '-')}"
 

@@ -237,6 +237,8 @@ def test_bad_input_of_the_other_commands(trained, recipe, refused, tmp_path, mon
     (tmp_path / "bare.csv").write_text("text,label\na heron,\n")
     assert "no labelled rows" in refused("evaluate", run, "--data", tmp_path / "bare.csv")
     assert "gone.csv" in refused("inspect-data", tmp_path / "gone.csv")
+    assert "for --text" in refused("inspect-data", tmp_path / "birds.csv", "--text", "birds")
+    assert "--root is" in refused("inspect-data", tmp_path / "birds.csv", "--root", tmp_path)
     assert "gone.csv" in refused("new-recipe", tmp_path / "gone.csv")
     assert "smallest" in refused("new-recipe", tmp_path / "birds.csv", "--out", tmp_path / "b.toml")
     assert "'no'" in refused("new-recipe", tmp_path / "birds.csv", "--method", "no")

@@ -50,7 +50,7 @@ def load(
         why = f"{name} comes with the package {entry.package} and has no texts"
         options.refuse_unheard((), why)
         if root:
-            raise InputError(f"root is given but {why}: leave it out.")
+            raise InputError(f"{options.called('root')} is given but {why}: leave it out.")
         return _cut_test_part(entry, entry.read(), name, part)
     options.refuse_unheard(HEARD["catalogue"], f"the catalogue fixes it for {name}")
     options = options.over(entry)
@@ -101,13 +101,13 @@ def load_any(
     named = data in CATALOGUE
     if test is not None and (named or data.startswith("hub:")):
         raise InputError(
-            f"test is given but {data} has a test part of its own: leave it out, or give the path "
-            "of the file instead of the name."
+            f"{options.called('test')} is given but {data} has a test part of its own: leave it "
+            "out, or give the path of the file instead of the name."
         )
     if root is not None and not named:
         raise InputError(
-            f"root is given with {data} but belongs to a name of the catalogue: leave it out, or "
-            "give the name."
+            f"{options.called('root')} is given with {data} but belongs to a name of the "
+            "catalogue: leave it out, or give the name."
         )
     held: Corpus | None
     if named:

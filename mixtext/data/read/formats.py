@@ -6,11 +6,12 @@ What the cells mean, texts, labels and ids, is the business of `readers`.
 import csv
 import difflib
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mixtext.data.read.options import ReadOptions
 from mixtext.errors import InputError
 
 INSTALL = "install it with: pip install datasets pyarrow"
@@ -21,16 +22,23 @@ Rows = Generator[tuple[int, dict[str, Any]], None, None]
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns are read, by name; no label: the rows have none.
+    """Which columns are read, by name; no label: nobody looks for one.
 
-    `unlabelled` is what to set where rows have no labels, if it may be that the user forgot to.
+    `called` is what the user calls the options that name them.
     """
 
     text: tuple[str, ...]
-    label: str | None
     pair: tuple[str, ...]
+    label: str | None
     id: str | None
-    unlabelled: str = ""
+    called: Callable[[str], str]
+
+    @classmethod
+    def of(cls, options: ReadOptions) -> "Columns":
+        """The columns that the options name, or the usual ones."""
+        label = (options.label or "label") if options.labels else None
+        text = options.text or ("text",)
+        return cls(text, options.pair, label, options.id or None, options.called)
 
     def wanted(self) -> list[str]:
         """Every column that must be there."""
@@ -43,11 +51,14 @@ class Columns:
                 continue
             if column in there:
                 raise InputError(f"{where} has two columns '{column}': rename one of them.")
+            use = "text" if column in self.text else "pair" if column in self.pair else ""
+            use = use or ("label" if column == self.label else "id")
             folded = {x.lower(): x for x in there}
             close = difflib.get_close_matches(column.lower(), folded, n=1)
-            advice = f"did you mean '{folded[close[0]]}'" if close else "name one of these"
-            if self.unlabelled and column == self.label:
-                advice += f", or say with {self.unlabelled} that the rows have no labels"
+            right = f"did you mean '{folded[close[0]]}'" if close else "name one of these"
+            advice = f"{right} for {self.called(use)}"
+            if use == column == "label":
+                advice += f", or say with {self.called('labels')} that the rows have no labels"
             listing = ", ".join(f"'{x}'" for x in there)
             raise InputError(f"{where} has no column '{column}' but {listing}: {advice}.")
 

@@ -67,7 +67,7 @@ def read_corpus(path: str | Path, options: ReadOptions = UNSAID, *, name: str = 
         return read_vectors_file(path, options, name=name)
     options.refuse_unheard(HEARD[kind], f"{path} is read as {kind}, where it has no meaning")
     decode = Decoder(options.encoding_errors or "strict", options.called("encoding_errors"))
-    columns = _columns(options)
+    columns = Columns.of(options)
     place: Callable[[int], str] = lambda line: f"{path}, line {line}"  # noqa: E731
     if kind in ("csv", "tsv"):
         quoted = (options.quoted or ("yes" if kind == "csv" else "no")) == "yes"
@@ -133,7 +133,7 @@ def read_hub(
             f"the hub data set '{hub_name}', split '{split}', cannot be loaded ({reason}): check "
             "names and network, or point to a local folder."
         ) from None
-    columns = _columns(options)
+    columns = Columns.of(options)
     columns.require(columns.wanted(), list(table.column_names), hub_name)
     declared = getattr(table.features[columns.label], "names", None) if columns.label else None
     if declared and not options.scores:
@@ -150,13 +150,6 @@ def read_hub(
         rows(), lambda i: f"{source}, row {i}", source, columns, options, Decoder("strict")
     )
     return replace(corpus, name=name or hub_name)
-
-
-def _columns(options: ReadOptions) -> Columns:
-    """The columns that are read: what the options say, or the usual names."""
-    label = (options.label or "label") if options.labels else None
-    without = options.called("labels") if options.labels and not options.label else ""
-    return Columns(options.text or ("text",), label, options.pair, options.id or None, without)
 
 
 def _labeller(column: str | None, options: ReadOptions) -> Labeller | Scorer:
