@@ -164,7 +164,7 @@ def hold_out(
         if len(rows) <= per_class:
             raise InputError(
                 f"class '{name}' has {len(rows)} rows, so holding {per_class} out leaves none: "
-                "lower per_class or add rows."
+                "lower test_per_class or add rows."
             )
         held.append(rows[:per_class])
     part = np.sort(np.concatenate(held))

@@ -269,8 +269,9 @@ def read_conll(
         current, sentence_id = _Sentence([], None if tag is None else [], []), ""
 
     for line, cells in file.rows():
-        if isinstance(cells, str):  # a comment
+        if isinstance(cells, str):  # a comment or a document mark
             finish()
+            skipped += cells == DOCUMENT_MARK
             if cells.startswith(SENTENCE_ID):
                 sentence_id = cells.removeprefix(SENTENCE_ID).strip()
             continue
@@ -278,10 +279,6 @@ def read_conll(
             finish()
             continue
         word = cells[file.column(token, "token", len(cells))]
-        if word == DOCUMENT_MARK:
-            finish()
-            skipped += 1
-            continue
         if not word.strip():
             raise InputError(f"{path}, line {line} has an empty token: fill it or leave it out.")
         current.tokens.append(word)
@@ -325,7 +322,7 @@ class _Lines:
         self.decode = Decoder(encoding_errors)
 
     def rows(self) -> Iterable[tuple[int, list[str] | str]]:
-        """Line number and cells; no cells at the end of a sentence; a comment as it is."""
+        """Line number and cells; none at the end of a sentence; comments and document marks as str."""
         width, first, tabs, comments = 0, 0, False, False
         for number, raw in enumerate(self.path.read_bytes().split(b"\n"), 1):
             raw = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
@@ -340,8 +337,11 @@ class _Lines:
             if comments and line.startswith("# "):
                 yield number, line
                 continue
+            if DOCUMENT_MARK in line.split():  # no token, so its columns need not be theirs
+                yield number, DOCUMENT_MARK
+                continue
             tabs = tabs or (not width and "\t" in line)
-            cells = line.split("\t") if tabs else line.split()
+            cells = [cell.strip() for cell in line.split("\t")] if tabs else line.split()
             width, first = width or len(cells), first or number
             if len(cells) != width:
                 raise InputError(

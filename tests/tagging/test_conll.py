@@ -81,7 +81,21 @@ def test_windows_line_ends_a_byte_order_mark_and_no_last_line_end(put):
 
 def test_a_document_mark_ends_a_sentence_without_an_empty_line(put):
     corpus = read_conll(put("a B-X\n-DOCSTART- O\nb O\n"))
-    assert corpus.sentences == [["a"], ["b"]]
+    assert (corpus.sentences, corpus.skipped) == ([["a"], ["b"]], 1)
+
+
+@pytest.mark.parametrize("mark", ["-DOCSTART-", "-DOCSTART- -X- -X- O", "-DOCSTART-\tO\tO"])
+def test_a_document_mark_has_columns_of_its_own(put, mark):
+    path = put(f"{mark}\n\na B-X\n\n{mark}\n\nb O\n", "train.txt")
+    corpus = read_conll(path)
+    assert (corpus.sentences, corpus.skipped) == ([["a"], ["b"]], 2)
+    assert is_conll(path)
+
+
+def test_blanks_around_the_cells_of_a_tab_separated_file(put):
+    corpus = read_conll(put("New York \tB-LOC \n the\tO\u00a0\nend\t O\n"))
+    assert corpus.sentences == [["New York", "the", "end"]]
+    assert corpus.tag_names == ["O", "B-LOC", "I-LOC"]
 
 
 @pytest.mark.parametrize(
