@@ -72,6 +72,7 @@ def test_any_value_survives_the_dump(tmp_path_factory, name, text, rate, alpha, 
     assert load_recipe(path) == recipe
 
 
+@pytest.mark.slow
 @shipped
 def test_a_recipe_runs_two_steps(path, encoder, draw_texts, write_rows, tmp_path):
     written = load_recipe(path)

@@ -38,6 +38,7 @@ def train_as_written(encoder, tmp_path, monkeypatch, capsys):
     return call
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method, missing",
     [

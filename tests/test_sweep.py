@@ -17,6 +17,8 @@ from mixtext.recipe import dump_recipe, load_recipe
 from mixtext.run import train
 from mixtext.sweep import parse_axis, sweep
 
+pytestmark = pytest.mark.slow
+
 SURVEY = Path(__file__).parents[1] / "experiments" / "survey"
 RECIPES = sorted(SURVEY.glob("*.toml"))
 

@@ -9,6 +9,8 @@ from mixtext.methods import METHODS
 from mixtext.methods.base import Progress
 from mixtext.run import Run
 
+pytestmark = pytest.mark.slow
+
 LAYERS = {"bert": 2, "kim_cnn": 1, "lstm": 1, "mlp": 2, "small_cnn": 3}
 TEXTS = ("bert", "kim_cnn", "lstm")
 ROWS = {  # lengths in words, and more arguments of `make_batch`; word 1 is the unknown one

@@ -183,6 +183,7 @@ STARTS = [(None, "single"), (None, "pair"), (None, "scores"), ("kim_cnn", "singl
 STARTS += [("lstm", "pair"), ("mlp", "vectors"), ("small_cnn", "images")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "rows"), STARTS)
 def test_the_second_stage_begins_with_the_weights_of_the_first(
     corpora, recipe_of, tmp_path, kind, rows

@@ -23,6 +23,8 @@ from mixtext.tagging.recipe import (
 from mixtext.tagging.run import TaggerRun, evaluate_tagger, train_tagger
 from mixtext.training.loop import Trainer
 
+pytestmark = pytest.mark.slow
+
 
 class Killed(Exception):
     """Stands for a kill."""
