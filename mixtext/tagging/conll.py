@@ -322,7 +322,7 @@ class _Lines:
         self.decode = Decoder(encoding_errors)
 
     def rows(self) -> Iterable[tuple[int, list[str] | str]]:
-        """Line number and cells; none at the end of a sentence; comments and document marks as str."""
+        """Line number and cells; none where a sentence ends; comments and document marks whole."""
         width, first, tabs, comments = 0, 0, False, False
         for number, raw in enumerate(self.path.read_bytes().split(b"\n"), 1):
             raw = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
