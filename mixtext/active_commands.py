@@ -31,10 +31,12 @@ def run(
         run: the run folder; if not given, runs/NAME with the recipe's name.
         resume: go on where a killed run stopped; a finished run only prints its curve.
     """
-    from mixtext.tagging.recipe import load_tagging_recipe
+    from mixtext.recipe import build_recipe
+    from mixtext.settings import read_toml
+    from mixtext.tagging.recipe import TaggingRecipe
     from mixtext.tagging.run import begin_active
 
-    loaded = load_tagging_recipe(recipe, overrides)
+    loaded = build_recipe(TaggingRecipe, read_toml(recipe), overrides, str(recipe))
     folder = run or Path("runs") / loaded.name
     active = begin_active(loaded, folder, resume)
     for note in active.data.notes:

@@ -53,17 +53,18 @@ def train(
         resume: go on where a killed run stopped; a finished run only prints its scores.
         dry_run: print the plan, the split sizes and a time estimate from three timed steps.
     """
-    from mixtext.recipe import load_recipe
+    from mixtext.recipe import build_recipe, load_recipe
     from mixtext.run import Run
     from mixtext.run import train as train_run
-    from mixtext.tagging.recipe import is_tagging, load_tagging_recipe
+    from mixtext.settings import read_toml
+    from mixtext.tagging.recipe import TaggingRecipe
     from mixtext.tagging.run import TaggerRun, train_tagger
-    from mixtext.toml_tables import read_toml
 
     prepare: Callable[[], Run | TaggerRun]
     train_it: Callable[..., dict[str, Any]]
-    if is_tagging(read_toml(recipe)):
-        tagging = load_tagging_recipe(recipe, overrides)
+    values = read_toml(recipe)
+    if values.get("task") == TaggingRecipe.task:
+        tagging = build_recipe(TaggingRecipe, values, overrides, str(recipe))
         name, prepare = tagging.name, partial(TaggerRun.prepare, tagging)
         train_it = partial(train_tagger, tagging)
     else:

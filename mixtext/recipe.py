@@ -7,43 +7,81 @@
     [views]                 # ViewSettings
     [model]                 # ModelSettings
     [training]              # TrainingSettings
-    [mixtext]               # settings of the method of that name; tables of other methods may
-                            # stand beside it and wait until `method` names them
+    [mixtext]               # settings of the method of that name
 
 Every field can be set on the command line as `table.field=value`.
+
+So that one recipe serves to compare methods, some settings may wait until `method` names one that
+uses them: tables of other methods, which are checked all the same, and, beside a method that learns
+from labelled rows alone, [views] and `training.batch_unlabelled`. Any other setting that nothing
+would listen to is refused.
 """
 
 import dataclasses
-from collections.abc import Sequence
+import typing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from mixtext.data.settings import DataSettings, ViewSettings
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
-from mixtext.methods.base import Method
+from mixtext.methods.base import Method, MethodOf
 from mixtext.methods.mixtext import MixText
-from mixtext.models.settings import ModelSettings
-from mixtext.toml_tables import (
-    coerce,
+from mixtext.models.settings import VECTOR_ENCODERS, WORD_ENCODERS, ModelSettings
+from mixtext.settings import (
+    Settings,
+    accept,
     dump_table,
     near,
     override,
     read_table,
     read_toml,
+    refuse_unheard,
     refuse_unknown,
     to_toml,
 )
 from mixtext.training.settings import TrainingSettings
 
+R = TypeVar("R", bound="AnyRecipe")
+
 
 @dataclass(frozen=True)
-class Recipe:
-    """Everything about a run.
+class AnyRecipe:
+    """What all kinds of recipes have in common. Every further field is a table of its own name.
 
     Attributes:
         name: of the run; its folder is `runs/<name>` unless another is given.
+        method: the method and its settings.
+        task: the word in the file that tells the kind; empty: there is none.
+        methods: the methods of this kind, by name.
+    """
+
+    task: ClassVar[str] = ""
+    methods: ClassVar[Mapping[str, type[MethodOf]]]
+
+    name: str = "run"
+    method: MethodOf = field(default_factory=MethodOf)
+
+    @classmethod
+    def tables(cls) -> dict[str, type[Settings]]:
+        """The tables by name, without those of the methods."""
+        hints = typing.get_type_hints(cls)
+        names = [f.name for f in dataclasses.fields(cls) if f.name not in ("name", "method")]
+        return {name: hints[name] for name in names}
+
+    def parts(self) -> list[Settings]:
+        """All settings: the tables, and the method."""
+        return [*(getattr(self, name) for name in self.tables()), self.method]
+
+
+@dataclass(frozen=True)
+class Recipe(AnyRecipe):
+    """Everything about a run on texts, pairs of texts or vectors.
+
+    Attributes:
+        name: see `AnyRecipe`.
         method: the method and its settings.
         data: corpus and split.
         views: where views of unlabelled texts come from.
@@ -51,7 +89,8 @@ class Recipe:
         training: the loop.
     """
 
-    name: str = "run"
+    methods: ClassVar[Mapping[str, type[MethodOf]]] = METHODS
+
     method: Method = field(default_factory=MixText)
     data: DataSettings = field(default_factory=DataSettings)
     views: ViewSettings = field(default_factory=ViewSettings)
@@ -59,25 +98,47 @@ class Recipe:
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     def __post_init__(self) -> None:
-        """Refuses values out of range and contradictions between tables."""
-        self.data.check()
-        self.views.check()
-        self.model.check()
-        self.training.check()
-        if self.method.unlabelled and self.training.batch_unlabelled == 0:
+        """Refuses contradictions between tables, and settings that the encoder does not hear."""
+        training, encoder = self.training, self.model.encoder
+        if self.method.unlabelled and training.batch_unlabelled == 0:
             raise InputError(
                 f"method is {self.method.name!r}, which learns from unlabelled rows, but "
                 "training.batch_unlabelled is 0: raise it, or choose another method."
             )
         no_dev = self.data.split == "seeded" and not self.data.dev_per_class
-        if self.training.patience and no_dev:
+        if training.patience and no_dev:
             raise InputError(
-                f"training.patience is {self.training.patience} but data.dev_per_class is 0: "
+                f"training.patience is {training.patience} but data.dev_per_class is 0: "
                 "early stopping needs a dev set; raise one or set the other to 0."
             )
+        if training.test_at_every_tie and no_dev:
+            raise InputError(
+                "training.test_at_every_tie is true but data.dev_per_class is 0: without a dev set "
+                "there are no ties; raise one or set the other to false."
+            )
+        if encoder not in WORD_ENCODERS:
+            refuse_unheard(
+                self.model,
+                ("embedding", "vectors", "word_width", "vocabulary", "lowercase"),
+                f"the encoder {encoder!r} has no word vectors to choose",
+                f"set model.encoder to {' or '.join(WORD_ENCODERS)}",
+            )
+        if encoder in VECTOR_ENCODERS:
+            other = "set model.encoder to one of texts"
+            because = f"the encoder {encoder!r} reads vectors, which have no tokens"
+            tokens = ("max_length", "special_tokens", "pad_to_max", "use_mask", "pool", "branches")
+            refuse_unheard(self.model, tokens, because, other)
+            refuse_unheard(training, ("by_length",), because, other)
 
-
-TABLES = {f.name: f for f in dataclasses.fields(Recipe) if f.name not in ("name", "method")}
+    def waiting(self) -> list[str]:
+        """Notes on settings that wait for a method that uses them."""
+        if self.method.unlabelled:
+            return []
+        unused = ["views"] if self.views != ViewSettings() else []
+        if self.training.batch_unlabelled not in (0, TrainingSettings.batch_unlabelled):
+            unused.append("batch_unlabelled")
+        what = " and ".join(unused)
+        return [f"waiting: {what}; {self.method.name} learns from labelled rows alone"] * bool(what)
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -91,61 +152,73 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         InputError: missing or malformed file, unknown key, wrong type, contradiction.
     """
-    return make_recipe(read_toml(path), overrides, str(path))
+    return build_recipe(Recipe, read_toml(path), overrides, str(path))
 
 
 def make_recipe(
     values: dict[str, Any], overrides: Sequence[str] = (), where: str = "recipe"
 ) -> Recipe:
     """Builds a recipe from nested dicts as `load_recipe` does from a file."""
+    return build_recipe(Recipe, values, overrides, where)
+
+
+def build_recipe(
+    kind: type[R], values: dict[str, Any], overrides: Sequence[str] = (), where: str = "recipe"
+) -> R:
+    """Builds a recipe of any kind from nested dicts; every refusal begins with `where`."""
     values = override(values, overrides)
-    refuse_unknown(values, ["name", "method", *TABLES, *METHODS], where)
-    method = values.get("method", "mixtext")
-    if not isinstance(method, str) or method not in METHODS:
+    try:
+        return _build(kind, values)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _build(kind: type[R], values: dict[str, Any]) -> R:
+    tables, methods = kind.tables(), kind.methods
+    refuse_unknown(values, ["task"] * bool(kind.task) + ["name", "method", *tables, *methods])
+    if values.get("task", "") != kind.task:
+        raise InputError(f"task is {values.get('task')!r}: it must be {kind.task!r}.")
+    usual: Any = next(f.default_factory for f in dataclasses.fields(kind) if f.name == "method")
+    method = values.get("method", usual.name)
+    if not isinstance(method, str) or method not in methods:
         raise InputError(
-            f"{where}: method is {method!r}{near(str(method), list(METHODS))}; "
-            f"methods are {', '.join(METHODS)}."
+            f"method is {method!r}{near(str(method), methods)}; methods are {', '.join(methods)}."
         )
-    for other in METHODS:  # tables that wait are checked too: a typing error should not wait
-        if other in values:
-            settings = read_table(METHODS[other], values[other], other, where)
-            if other == method:
-                chosen = settings
-    if method not in values:
-        chosen = METHODS[method]()
-    tables: dict[str, Any] = {
-        name: read_table(_class(f), values[name], name, where)
-        for name, f in TABLES.items()
-        if name in values
+    # Tables that wait are read too: a typing error should not wait.
+    read: dict[str, Any] = {
+        key: read_table(cls, values[key])
+        for key, cls in {**tables, **methods}.items()
+        if key in values
     }
-    name = coerce(values.get("name", "run"), str, f"{where}: name")
-    return Recipe(name=name, method=chosen, **tables)
+    return kind(
+        name=accept(values.get("name", "run"), str, "name"),
+        method=read.get(method) or methods[method](),
+        **{key: read[key] for key in tables if key in read},
+    )
 
 
-def dump_recipe(recipe: Recipe) -> str:
+def dump_recipe(recipe: AnyRecipe) -> str:
     """The recipe as TOML with every field written out; `load_recipe` reads it back."""
-    lines = [f"name = {to_toml(recipe.name)}", f"method = {to_toml(recipe.method.name)}"]
-    for name in (*TABLES, recipe.method.name):
-        table = recipe.method if name == recipe.method.name else getattr(recipe, name)
-        lines += dump_table(name, table)
-    return "\n".join(lines) + "\n"
+    task = [f"task = {to_toml(recipe.task)}"] if recipe.task else []
+    lines = [*task, f"name = {to_toml(recipe.name)}", f"method = {to_toml(recipe.method.name)}"]
+    return "\n".join(sum(map(dump_table, recipe.parts()), lines)) + "\n"
 
 
-def flat(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as one dict with keys `table.field`."""
-    values: dict[str, Any] = {"name": recipe.name, "method": recipe.method.name}
-    for name in (*TABLES, recipe.method.name):
-        table = recipe.method if name == recipe.method.name else getattr(recipe, name)
-        values |= {f"{name}.{k}": v for k, v in dataclasses.asdict(table).items()}
-    return values
+def flat(recipe: AnyRecipe) -> dict[str, Any]:
+    """The recipe as one dict with keys `table.field`, and `name` and `method`."""
+    fields = {
+        f"{part.name}.{key}": value
+        for part in recipe.parts()
+        for key, value in dataclasses.asdict(part).items()
+    }
+    return {"name": recipe.name, "method": recipe.method.name, **fields}
 
 
-def changed(recipe: Recipe) -> dict[str, Any]:
-    """The fields that are not as they are by default, with keys `table.field`; without `name`."""
-    default = flat(Recipe(method=type(recipe.method)()))
-    return {k: v for k, v in flat(recipe).items() if v != default[k] and k != "name"}
-
-
-def _class(f: dataclasses.Field) -> type:
-    assert isinstance(f.type, type)
-    return f.type
+def changed(recipe: AnyRecipe) -> dict[str, Any]:
+    """The fields that are not as they are by default, with keys `table.field`."""
+    return {
+        f"{part.name}.{f.name}": value
+        for part in recipe.parts()
+        for f in dataclasses.fields(part)
+        if (value := getattr(part, f.name)) != f.default
+    }

@@ -156,7 +156,7 @@ class Run:
             )
             + f", evaluation every {plan.evaluate} steps, on {self.trainer.device}",
         ]
-        return "\n".join(lines + [f"note      {note}" for note in self.notes])
+        return "\n".join(lines + [f"note      {note}" for note in (*self.notes, *recipe.waiting())])
 
     def estimate(self) -> float:
         """Seconds that the training will take, from three timed steps and one scored batch.

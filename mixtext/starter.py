@@ -12,7 +12,7 @@ from mixtext.errors import InputError
 from mixtext.methods import METHODS
 from mixtext.recipe import Recipe
 from mixtext.run import check_method
-from mixtext.toml_tables import to_toml
+from mixtext.settings import to_toml
 
 TEMPLATE = """\
 # {name}: {rows:,} training rows, {labels_are}, {test}.

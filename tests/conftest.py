@@ -10,8 +10,8 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from mixtext.recipe import make_recipe
-from mixtext.tagging.recipe import make_tagging_recipe
+from mixtext.recipe import build_recipe, make_recipe
+from mixtext.tagging.recipe import TaggingRecipe
 
 # The models here are tiny: threads cost more than they bring, and one thread repeats bit for bit.
 torch.set_num_threads(1)
@@ -138,6 +138,8 @@ def tiny(encoder, corpus_file):
                 "log_every": 1,
             },
         }
+        if {"model.encoder=mlp", "model.encoder=small_cnn"} & {*overrides}:
+            del values["model"]["max_length"]  # of tokens, which vectors have not
         return make_recipe(values, overrides)
 
     return recipe
@@ -212,6 +214,6 @@ def learner(encoder, tagged_files):
             "seqmix": {"window": 2, "threshold": 0.5, "rate": 0.3, "ngram": 2},
             "active": {"rounds": 2, "per_round": 5, "policy": "token_entropy"},
         }
-        return make_tagging_recipe(values, overrides)
+        return build_recipe(TaggingRecipe, values, overrides)
 
     return recipe

@@ -8,7 +8,7 @@ import pytest
 
 from mixtext.active_commands import ACTIVE_COMMANDS
 from mixtext.cli import main
-from mixtext.tagging.recipe import dump_tagging_recipe
+from mixtext.recipe import dump_recipe
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def recipe(learner, tmp_path):
 
     def write(*overrides):
         path = tmp_path / "recipe.toml"
-        path.write_text(dump_tagging_recipe(learner(*overrides)), encoding="utf-8")
+        path.write_text(dump_recipe(learner(*overrides)), encoding="utf-8")
         return str(path)
 
     return write

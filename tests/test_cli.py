@@ -421,6 +421,7 @@ def test_vectors_are_trained_evaluated_and_predicted(recipe, refused, capsys, tm
     data, file, run = tmp_path / "points.npz", recipe(), str(tmp_path / "run")
     np.savez(data, x=x, y=y)
     given = [f"data.corpus={data}", "model.encoder=mlp", "method=mixup", "training.steps=2"]
+    given.append("model.max_length=64")  # as it is by default: vectors have no tokens
     assert main(["train", file, *given, "--run", run]) == 0
     capsys.readouterr()
     assert main(["evaluate", run, "--data", str(data)]) == 0
@@ -544,9 +545,9 @@ def test_lists_of_methods_data_sets_and_fields(capsys, monkeypatch):
     assert [line.split()[0] for line in out.splitlines()] == list(CATALOGUE)
 
     assert main(["methods", "--settings"]) == 0
-    assert "\n    temperature = 0.5: " in capsys.readouterr().out
+    assert "\n    temperature = 0.5, in (0, 1]: " in capsys.readouterr().out
     assert main(["recipe-fields"]) == 0
-    assert "\n  labels_per_class = 10: " in capsys.readouterr().out
+    assert "\n  labels_per_class = 10, ≥ 0: " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

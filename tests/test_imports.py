@@ -1,6 +1,6 @@
 """Imports point one way: a room knows the rooms below it and none beside or above it.
 
-    errors, deferred <- files, toml_tables <- data, mixing, losses, metrics, pseudo_labels <- models
+    errors, deferred <- files, settings <- data, mixing, losses, metrics, pseudo_labels <- models
            <- methods <- training <- inference, recipe <- run, tagging <- report, starter, sweep
            <- active_commands, data_commands <- cli
 
@@ -22,7 +22,7 @@ RANKS = {
     "deferred": 0,
     "errors": 0,
     "files": 1,
-    "toml_tables": 1,
+    "settings": 1,
     "data": 2,
     "mixing": 2,
     "losses": 2,

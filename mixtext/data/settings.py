@@ -1,14 +1,17 @@
 """Settings of the data: which corpus, which split, which views."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Interval
 
 from mixtext.data.read.options import ReadOptions
 from mixtext.errors import InputError
+from mixtext.settings import Settings
 
 
 @dataclass(frozen=True)
-class CorpusSettings:
+class CorpusSettings(Settings):
     """Where the corpus is.
 
     Attributes:
@@ -37,10 +40,10 @@ class DataSettings(ReadOptions, CorpusSettings):
     Attributes:
         drop_duplicates: of texts that occur more than once keep the first, before splitting.
         labels_per_class: labelled rows of each class; 0: all that are not dev or test.
-        labelled_share: with `labels_per_class = 0`, the share in (0, 1] of each class's rows that
+        labelled_share: with `labels_per_class = 0`, the share of each class's rows that
             keep their labels, rounded up, of those that are not dev or test. The others join the
             unlabelled pool, as they do where `labels_per_class` is given.
-        corrupt: share in [0, 1] of the labelled rows whose label is replaced by a class drawn at
+        corrupt: share of the labelled rows whose label is replaced by a class drawn at
             random from all (mixup's experiment on corrupted labels); dev and test keep theirs.
         unlabelled_per_class: unlabelled rows of each class; 0: all that are left.
         dev_per_class: rows of each class that are set aside to select weights on; 0: none.
@@ -52,42 +55,31 @@ class DataSettings(ReadOptions, CorpusSettings):
             more.
     """
 
+    name: ClassVar[str] = "data"
+
     drop_duplicates: bool = False
-    labels_per_class: int = 10
-    labelled_share: float = 1.0
-    corrupt: float = 0.0
-    unlabelled_per_class: int = 0
-    dev_per_class: int = 50
-    test_per_class: int = 0
+    labels_per_class: Annotated[int, Ge(0)] = 10
+    labelled_share: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    corrupt: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    unlabelled_per_class: Annotated[int, Ge(0)] = 0
+    dev_per_class: Annotated[int, Ge(0)] = 50
+    test_per_class: Annotated[int, Ge(0)] = 0
     pool: Literal["balanced", "natural"] = "balanced"
     split: Literal["seeded", "official"] = "seeded"
-    split_seed: int = 0
+    split_seed: Annotated[int, Ge(0)] = 0
 
     def called(self, name: str) -> str:
         """What the user calls a field."""
         return f"data.{name}"
 
-    def check(self) -> None:
-        """Refuses values out of range."""
-        super().check()
-        for field in (
-            "labels_per_class",
-            "unlabelled_per_class",
-            "dev_per_class",
-            "test_per_class",
-            "split_seed",
-        ):
-            if getattr(self, field) < 0:
-                raise InputError(f"data.{field} is {getattr(self, field)}: it must be ≥ 0.")
-        if not 0 < self.labelled_share <= 1:
-            raise InputError(f"data.labelled_share is {self.labelled_share}: it must be in (0, 1].")
+    def __post_init__(self) -> None:
+        """Refuses contradictions."""
+        super().__post_init__()
         if self.labelled_share < 1 and self.labels_per_class:
             raise InputError(
                 f"data.labelled_share is {self.labelled_share} and data.labels_per_class is "
                 f"{self.labels_per_class}: give a share or a number, the other as 1 or 0."
             )
-        if not 0 <= self.corrupt <= 1:
-            raise InputError(f"data.corrupt is {self.corrupt}: it must be in [0, 1].")
         if self.scores and self.corrupt:
             raise InputError(
                 f"data.scores is {list(self.scores)} and data.corrupt is {self.corrupt}: labels "
@@ -116,7 +108,7 @@ class DataSettings(ReadOptions, CorpusSettings):
 
 
 @dataclass(frozen=True)
-class ViewSettings:
+class ViewSettings(Settings):
     """Where the views of unlabelled texts come from.
 
     A views file if one is named; back-translation if a backend is named, made before training
@@ -130,12 +122,14 @@ class ViewSettings:
         language: of the texts, in the backend's code.
         preset: how words are chosen: `paper`, `diverse` or `beam`.
         models: where the backend's models are; empty: its default.
-        workers: processes that translate, ≥ 1.
+        workers: processes that translate.
         cache: folder that keeps back-translations, by their content.
         copies: views of each text by word dropout, or through each pivot by a backend that samples;
-            ≥ 0, for a backend ≥ 1.
-        rate: share of words that word dropout leaves out, in (0, 1).
+            a backend needs at least 1.
+        rate: share of words that word dropout leaves out.
     """
+
+    name: ClassVar[str] = "views"
 
     file: str = ""
     backend: str = ""
@@ -143,13 +137,14 @@ class ViewSettings:
     language: str = "en"
     preset: str = "paper"
     models: str = ""
-    workers: int = 1
+    workers: Annotated[int, Ge(1)] = 1
     cache: str = "runs/views"
-    copies: int = 1
-    rate: float = 0.1
+    copies: Annotated[int, Ge(0)] = 1
+    rate: Annotated[float, Interval(gt=0, lt=1)] = 0.1
 
-    def check(self) -> None:
-        """Refuses values out of range and contradictions."""
+    def __post_init__(self) -> None:
+        """Refuses contradictions."""
+        super().__post_init__()
         if self.file and self.backend:
             raise InputError(
                 f"views.file is {self.file!r} and views.backend is {self.backend!r}: views come "
@@ -160,10 +155,8 @@ class ViewSettings:
                 f"views.backend is {self.backend!r} and views.pivots is {list(self.pivots)}: "
                 "back-translation needs both."
             )
-        if self.copies < int(bool(self.backend)):
-            least = int(bool(self.backend))
-            raise InputError(f"views.copies is {self.copies}: it must be ≥ {least}.")
-        if self.workers < 1:
-            raise InputError(f"views.workers is {self.workers}: it must be ≥ 1.")
-        if not 0 < self.rate < 1:
-            raise InputError(f"views.rate is {self.rate}: it must be in (0, 1).")
+        if self.backend and not self.copies:
+            raise InputError(
+                f"views.copies is 0, but views.backend is {self.backend!r}: back-translation gives "
+                "at least 1 view; raise it, or leave the backend out."
+            )

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sized
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
+from annotated_types import Ge, Gt
 
 from mixtext.data.batches import Batch
 from mixtext.deferred import Tensor, torch
 from mixtext.errors import InputError
 from mixtext.losses import CLASS_LOSSES, at_least_float32, squared_error
 from mixtext.mixing.interpolate import Layer, Mix, draw_mix, interpolate
+from mixtext.settings import Settings
 
 if TYPE_CHECKING:
     from mixtext.models.base import Model
     from mixtext.models.classifier import Classifier
+
+Layers = tuple[Annotated[int, Ge(0)], ...]
 
 
 class AnyBatch(Protocol):
@@ -82,7 +86,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class MethodOf(Generic[M, B]):
+class MethodOf(Settings, Generic[M, B]):
     """What methods for models M and batches B declare, and the steps around the loss: here none.
 
     Attributes:
@@ -94,7 +98,6 @@ class MethodOf(Generic[M, B]):
         unlabelled: it learns from unlabelled rows too.
     """
 
-    name: ClassVar[str]
     paper: ClassVar[str]
     rows: ClassVar[tuple[str, ...]] = ("texts", "pairs")
     targets: ClassVar[tuple[str, ...]] = ("classes", "scores")
@@ -136,18 +139,12 @@ class Method(MethodOf["Classifier", Batch]):
     """The base of all methods for classifiers."""
 
 
-def check_alpha(method: str, alpha: float) -> None:
-    """Refuses a Beta parameter that is not positive."""
-    if not alpha > 0:
-        raise InputError(f"{method}.alpha is {alpha}: it must be greater than 0.")
-
-
 def check_layers(method: str, layers: tuple[int, ...], encoder_layers: int) -> None:
     """Refuses an empty layer set or a layer that the encoder does not have."""
     if not layers:
         raise InputError(f"{method}.layers is empty: name at least one layer to mix at.")
     for layer in layers:
-        if not 0 <= layer <= encoder_layers:
+        if layer > encoder_layers:
             raise InputError(
                 f"{method}.layers names layer {layer}, but the encoder has layers 0 (embeddings) "
                 f"to {encoder_layers}: choose among those."
@@ -218,23 +215,14 @@ class LayerMix(Method):
 
     Attributes:
         layer: where a batch is mixed; `draw` chooses where there is no such one place.
-        alpha: λ ~ Beta(alpha, alpha), > 0.
+        alpha: λ ~ Beta(alpha, alpha).
         per_row: draw one λ a row instead of one a batch.
     """
 
     layer: ClassVar[Layer] = 0
 
-    alpha: float = 1.0
+    alpha: Annotated[float, Gt(0)] = 1.0
     per_row: bool = False
-
-    @classmethod
-    def takes(cls, rows: str, target: str) -> bool:
-        """Whether it can be trained on such rows to tell such a target."""
-        return rows in cls.rows and target in cls.targets
-
-    def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
-        """Refuses alpha ≤ 0."""
-        check_alpha(self.name, self.alpha)
 
     def draw(
         self, model: Classifier, rows: int, generator: np.random.Generator

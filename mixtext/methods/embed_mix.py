@@ -7,16 +7,16 @@ in its λ and in that clean rows are trained on as well, one to one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Gt
 
 from mixtext.data.batches import Batch
 from mixtext.methods.base import (
     Method,
     Outcome,
     Progress,
-    check_alpha,
     half_clean,
     mixed_outcome,
     plain_outcome,
@@ -32,7 +32,7 @@ class EmbedMix(Method):
     """Mixes the embeddings' output, λ ← max(λ, 1 − λ).
 
     Attributes:
-        alpha: λ ~ Beta(alpha, alpha), > 0. Paper: 0.2.
+        alpha: λ ~ Beta(alpha, alpha). Paper: 0.2.
     """
 
     name: ClassVar[str] = "embed_mix"
@@ -40,11 +40,7 @@ class EmbedMix(Method):
     targets: ClassVar[tuple[str, ...]] = ("classes",)
     mixes: ClassVar[str] = "embeddings, beside clean rows"
 
-    alpha: float = 0.2
-
-    def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
-        """Refuses alpha ≤ 0."""
-        check_alpha(self.name, self.alpha)
+    alpha: Annotated[float, Gt(0)] = 0.2
 
     def loss(
         self,

@@ -7,12 +7,13 @@ up to k, mix it there with a shuffled copy of itself, run on; the gradient flows
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
+from annotated_types import Gt
 
 from mixtext.data.batches import Batch
-from mixtext.methods.base import LayerMix, Outcome, check_layers, mixed_outcome
+from mixtext.methods.base import LayerMix, Layers, Outcome, check_layers, mixed_outcome
 from mixtext.mixing.interpolate import Layer, Mix
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class ManifoldMixup(LayerMix):
     """Mixes hidden states of labelled rows at a layer drawn anew for each batch.
 
     Attributes:
-        alpha: λ ~ Beta(alpha, alpha), > 0. Paper: 2.
+        alpha: λ ~ Beta(alpha, alpha). Paper: 2.
         layers: the set S, 0 (input vectors, word vectors or embeddings' output) to the encoder's
             last; empty: all of these.
         labelled_loss: `softmax` cross-entropy, or `bce_of_softmax` as in the official code.
@@ -36,13 +37,12 @@ class ManifoldMixup(LayerMix):
     rows: ClassVar[tuple[str, ...]] = ("texts", "pairs", "vectors")
     mixes: ClassVar[str] = "hidden states at a random layer, the input layer among them"
 
-    alpha: float = 2.0
-    layers: tuple[int, ...] = ()
+    alpha: Annotated[float, Gt(0)] = 2.0
+    layers: Layers = ()
     labelled_loss: Literal["softmax", "bce_of_softmax"] = "softmax"
 
     def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
-        """Refuses alpha ≤ 0 and layers beyond the encoder."""
-        super().check(encoder_layers, views, pairs)
+        """Refuses layers beyond the encoder."""
         if self.layers:
             check_layers(self.name, self.layers, encoder_layers)
 

@@ -17,15 +17,16 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Interval
 
 from mixtext.data.batches import Batch
 from mixtext.deferred import Tensor, torch
 from mixtext.errors import InputError
 from mixtext.losses import LABELLED_LOSSES, MARGINS, at_least_float32, consistency_kl
-from mixtext.methods.base import Method, Outcome, Progress, check_alpha, check_layers, soft_targets
+from mixtext.methods.base import Layers, Method, Outcome, Progress, check_layers, soft_targets
 from mixtext.mixing.interpolate import Mix, draw_lam, draw_partner, interpolate
 from mixtext.pseudo_labels import align, guess, sharpen
 
@@ -43,19 +44,19 @@ class MixText(Method):
     (B labelled rows and Bu·(K + 1) unlabelled ones).
 
     Attributes:
-        alpha: λ ~ Beta(alpha, alpha), > 0. Paper: 2 or 16 with few labels per class.
+        alpha: λ ~ Beta(alpha, alpha). Paper: 2 or 16 with few labels per class.
         layers: the layer to mix at is drawn from these, 0 (embeddings) to the encoder's last.
         keep_main: λ ← max(λ, 1 − λ), so that a row keeps its kind of loss.
         per_row: draw one λ a row instead of one a step.
         separate: mix labelled rows with labelled and unlabelled with unlabelled only.
-        temperature: T of the sharpening, in (0, 1]; 1 leaves guesses as they are.
-        original_weight: weight of the original text in the guess, ≥ 0.
+        temperature: T of the sharpening; 1 leaves guesses as they are.
+        original_weight: weight of the original text in the guess.
         view_weights: weight of each view in the guess, one for each view; empty: 1 each. A view of
             weight 0 is not predicted, only trained on.
         guess_dropout: keep dropout on while guessing (the official code does).
-        unlabelled_weight: λ_u, weight of the consistency loss, ≥ 0.
-        ramp: w(t) rises from 0 to 1 over this share of the training, in [0, 1]; 0: at once.
-        margin_weight: γ_m, weight of the margin loss, ≥ 0. It is taken of the originals alone,
+        unlabelled_weight: λ_u, weight of the consistency loss.
+        ramp: w(t) rises from 0 to 1 over this share of the training; 0: at once.
+        margin_weight: γ_m, weight of the margin loss. It is taken of the originals alone,
             unmixed, which costs a pass over them. The official code applies it in steps that mix
             nothing, of which its default has none.
         margin: γ, in squared norm (0 to 1) or nats.
@@ -64,7 +65,7 @@ class MixText(Method):
         idle_rows: carry the originals a second time, without a loss of their own, as the official
             code does: as their own partners, which changes nothing but the dropout draws; with
             `separate` as partners of unlabelled rows.
-        teacher: decay of an averaged copy of the weights, in [0, 1); 0: none. The teacher guesses
+        teacher: decay of an averaged copy of the weights; 0: none. The teacher guesses
             and is what is scored and exported.
         align: scale guesses towards equal class frequencies. Not for skewed pools.
     """
@@ -75,47 +76,37 @@ class MixText(Method):
     targets: ClassVar[tuple[str, ...]] = ("classes",)
     unlabelled: ClassVar[bool] = True
 
-    alpha: float = 16.0
-    layers: tuple[int, ...] = (3, 4, 5)
+    alpha: Annotated[float, Gt(0)] = 16.0
+    layers: Layers = (3, 4, 5)
     keep_main: bool = True
     per_row: bool = False
     separate: bool = False
-    temperature: float = 0.5
-    original_weight: float = 1.0
-    view_weights: tuple[float, ...] = ()
+    temperature: Annotated[float, Interval(gt=0, le=1)] = 0.5
+    original_weight: Annotated[float, Ge(0)] = 1.0
+    view_weights: tuple[Annotated[float, Ge(0)], ...] = ()
     guess_dropout: bool = False
-    unlabelled_weight: float = 1.0
-    ramp: float = 1.0
-    margin_weight: float = 0.0
+    unlabelled_weight: Annotated[float, Ge(0)] = 1.0
+    ramp: Annotated[float, Interval(ge=0, le=1)] = 1.0
+    margin_weight: Annotated[float, Ge(0)] = 0.0
     margin: float = 0.7
     margin_kind: Literal["squared_norm", "entropy"] = "squared_norm"
     labelled_loss: Literal["softmax", "sigmoid"] = "softmax"
     idle_rows: bool = False
-    teacher: float = 0.0
+    teacher: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     align: bool = False
 
     def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
-        """Refuses settings out of range, or that do not fit the encoder or the views."""
-        check_alpha(self.name, self.alpha)
+        """Refuses settings that do not fit the encoder or the views."""
         check_layers(self.name, self.layers, encoder_layers)
-        for field in ("original_weight", "unlabelled_weight", "margin_weight"):
-            if not getattr(self, field) >= 0:
-                raise InputError(f"mixtext.{field} is {getattr(self, field)}: it must be ≥ 0.")
-        if not 0 <= self.ramp <= 1:
-            raise InputError(f"mixtext.ramp is {self.ramp}: it must be in [0, 1].")
-        if not 0 < self.temperature <= 1:
-            raise InputError(f"mixtext.temperature is {self.temperature}: it must be in (0, 1].")
-        if not 0 <= self.teacher < 1:
-            raise InputError(f"mixtext.teacher is {self.teacher}: a decay must be in [0, 1).")
         if views is not None and self.view_weights and len(self.view_weights) != views:
             raise InputError(
                 f"mixtext.view_weights has {len(self.view_weights)} weights but there are {views} "
                 "views of each text: give one weight a view, or none."
             )
         weights = (self.original_weight, *(self.view_weights or [1.0] * (views or 0)))
-        if min(weights) < 0 or sum(weights) <= 0:
+        if not any(weights):
             raise InputError(
-                "mixtext.original_weight and mixtext.view_weights must be ≥ 0 and not all 0."
+                "mixtext.original_weight and mixtext.view_weights are all 0: raise one of them."
             )
 
     def start(self, model: Classifier) -> None:

@@ -4,7 +4,9 @@ Zhang, Cisse, Dauphin and Lopez-Paz, ICLR 2018 (arXiv 1710.09412), equation 1.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from annotated_types import Gt
 
 from mixtext.methods.base import LayerMix
 
@@ -14,7 +16,7 @@ class Mixup(LayerMix):
     """Mixes input vectors: x̃ = λx + (1 − λ)x'. Texts have no such inputs: see `word_mixup`.
 
     Attributes:
-        alpha: λ ~ Beta(alpha, alpha), > 0. Paper: 1 for CIFAR, 0.1 to 0.4 for ImageNet, 8 or 32
+        alpha: λ ~ Beta(alpha, alpha). Paper: 1 for CIFAR, 0.1 to 0.4 for ImageNet, 8 or 32
             against corrupted labels.
         per_row: draw one λ a row instead of one a batch.
     """
@@ -25,4 +27,4 @@ class Mixup(LayerMix):
     mixes: ClassVar[str] = "input vectors"
     layer = 0
 
-    alpha: float = 1.0
+    alpha: Annotated[float, Gt(0)] = 1.0

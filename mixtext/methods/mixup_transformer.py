@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Interval
 
 from mixtext.data.batches import Batch
 from mixtext.deferred import torch
-from mixtext.errors import InputError
 from mixtext.methods.base import Method, Outcome, Progress, mixed_outcome, plain_outcome
 from mixtext.mixing.interpolate import POOLED, Mix, draw_partner
 
@@ -33,24 +33,16 @@ class MixupTransformer(Method):
     passes over the labelled rows, E rounded up; so a run of less than one pass mixes throughout.
 
     Attributes:
-        lam: λ, the weight of the row itself, in [0, 1]. Paper: 0.5.
-        plain_share: share of the epochs that train plainly, in [0, 1]. Paper: the first half.
+        lam: λ, the weight of the row itself. Paper: 0.5.
+        plain_share: share of the epochs that train plainly. Paper: the first half.
     """
 
     name: ClassVar[str] = "mixup_transformer"
     paper: ClassVar[str] = "Sun et al., COLING 2020 (arXiv 2010.02394)"
     mixes: ClassVar[str] = "pooled vectors of texts, in the second half of the training"
 
-    lam: float = 0.5
-    plain_share: float = 0.5
-
-    def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
-        """Refuses shares outside [0, 1]."""
-        for field in ("lam", "plain_share"):
-            if not 0 <= getattr(self, field) <= 1:
-                raise InputError(
-                    f"{self.name}.{field} is {getattr(self, field)}: it must be in [0, 1]."
-                )
+    lam: Annotated[float, Interval(ge=0, le=1)] = 0.5
+    plain_share: Annotated[float, Interval(ge=0, le=1)] = 0.5
 
     def mixing(self, progress: Progress) -> bool:
         """Whether this step is in the part of the training that mixes."""

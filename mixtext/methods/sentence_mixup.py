@@ -4,7 +4,9 @@ Guo, Mao and Zhang 2019 (arXiv 1905.08941), section 3.2.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from annotated_types import Gt
 
 from mixtext.methods.base import LayerMix
 from mixtext.mixing.interpolate import POOLED
@@ -18,7 +20,7 @@ class SentenceMixup(LayerMix):
     mixing logits.
 
     Attributes:
-        alpha: λ ~ Beta(alpha, alpha), > 0. Paper: 1.
+        alpha: λ ~ Beta(alpha, alpha). Paper: 1.
         per_row: draw one λ a row instead of one a batch.
     """
 
@@ -27,4 +29,4 @@ class SentenceMixup(LayerMix):
     mixes: ClassVar[str] = "pooled vectors of texts"
     layer = POOLED
 
-    alpha: float = 1.0
+    alpha: Annotated[float, Gt(0)] = 1.0

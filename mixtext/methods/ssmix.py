@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Interval
 
 from mixtext.data.batches import Batch, Padded
 from mixtext.deferred import Tensor, torch
@@ -41,7 +42,7 @@ class SSMix(Method):
     """Mixes spans of token ids. The texts of a pair mix with the same text of the other pair.
 
     Attributes:
-        share: length of a span as a share of the recipient's text, in (0, 1]. Paper: 0.1.
+        share: length of a span as a share of the recipient's text. Paper: 0.1.
         saliency: False draws spans at random (ablation).
         span: False exchanges single tokens wherever they stand (ablation).
         official_spans: the rule of the official code to the letter: a span may be longer than the
@@ -55,22 +56,25 @@ class SSMix(Method):
     targets: ClassVar[tuple[str, ...]] = ("classes",)
     mixes: ClassVar[str] = "spans of token ids, chosen by saliency"
 
-    share: float = 0.1
+    share: Annotated[float, Interval(gt=0, le=1)] = 0.1
     saliency: bool = True
     span: bool = True
     official_spans: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuses a rule for spans where there are none."""
+        super().__post_init__()
+        if self.official_spans and not self.span:
+            raise InputError(
+                "ssmix.official_spans is true, but ssmix.span is false: set one of them otherwise."
+            )
+
     def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
-        """Refuses a share outside (0, 1], and a rule for spans where it has no meaning."""
-        check_share(self.name, self.share)
+        """Refuses a rule for single texts where there are pairs."""
         if self.official_spans and pairs:
             raise InputError(
                 "ssmix.official_spans is true, but the texts come in pairs, which the official "
                 "rule encodes one by one: set it to false."
-            )
-        if self.official_spans and not self.span:
-            raise InputError(
-                "ssmix.official_spans is true, but ssmix.span is false: set one of them otherwise."
             )
 
     def loss(
@@ -104,9 +108,3 @@ def inner_of(rows: Padded) -> Tensor:
     assert rows.mask is not None and rows.side is not None
     special, pairs = rows.side < 0, bool((rows.side == 1).any())
     return inner_tokens(rows.mask, special, rows.side if pairs else None)
-
-
-def check_share(method: str, share: float) -> None:
-    """Refuses a share outside (0, 1]."""
-    if not 0 < share <= 1:
-        raise InputError(f"{method}.share is {share}: it must be above 0 and at most 1.")

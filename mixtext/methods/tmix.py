@@ -6,12 +6,13 @@ MixText, section 3 (ACL 2020, arXiv 2004.12239).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Gt
 
 from mixtext.data.batches import Batch
-from mixtext.methods.base import LayerMix, Outcome, check_layers, half_clean, plain_outcome
+from mixtext.methods.base import LayerMix, Layers, Outcome, check_layers, half_clean, plain_outcome
 from mixtext.mixing.interpolate import Layer, Mix, draw_mix
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class TMix(LayerMix):
     """Mixes labelled rows with labelled rows.
 
     Attributes:
-        alpha: λ ~ Beta(alpha, alpha), > 0. Paper: 2 or 16 with few labels per class, 0.2 or 0.4
+        alpha: λ ~ Beta(alpha, alpha). Paper: 2 or 16 with few labels per class, 0.2 or 0.4
             above 200.
         layers: the layer to mix at is drawn from these, 0 (embeddings) to the encoder's last.
             Paper: 7, 9, 12 of 12; for 6 layers 3, 4, 5.
@@ -36,14 +37,13 @@ class TMix(LayerMix):
     paper: ClassVar[str] = "Chen et al., ACL 2020 (arXiv 2004.12239)"
     mixes: ClassVar[str] = "hidden states of labelled rows, at a random layer"
 
-    alpha: float = 2.0
-    layers: tuple[int, ...] = (3, 4, 5)
+    alpha: Annotated[float, Gt(0)] = 2.0
+    layers: Layers = (3, 4, 5)
     keep_main: bool = True
     clean: bool = False
 
     def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
-        """Refuses alpha ≤ 0 and layers beyond the encoder."""
-        super().check(encoder_layers, views, pairs)
+        """Refuses layers beyond the encoder."""
         check_layers(self.name, self.layers, encoder_layers)
 
     def draw(

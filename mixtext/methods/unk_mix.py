@@ -6,14 +6,15 @@ Yoon, Kim and Park, Findings of ACL 2021 (arXiv 2106.08062), section 4.2.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Interval
 
 from mixtext.data.batches import Batch, Padded
 from mixtext.errors import InputError
 from mixtext.methods.base import Method, Outcome, Progress, half_clean, plain_outcome
-from mixtext.methods.ssmix import check_share, inner_of
+from mixtext.methods.ssmix import inner_of
 from mixtext.mixing.spans import replace_tokens
 
 if TYPE_CHECKING:
@@ -25,18 +26,14 @@ class UnkMix(Method):
     """Replaces random tokens of a text by the tokenizer's unknown word, beside clean rows.
 
     Attributes:
-        share: share of a text's tokens that is replaced, in (0, 1]. Paper: 0.1.
+        share: share of a text's tokens that is replaced. Paper: 0.1.
     """
 
     name: ClassVar[str] = "unk_mix"
     paper: ClassVar[str] = "Yoon et al., Findings of ACL 2021 (arXiv 2106.08062)"
     mixes: ClassVar[str] = "nothing; random tokens become unknown"
 
-    share: float = 0.1
-
-    def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
-        """Refuses a share outside (0, 1]."""
-        check_share(self.name, self.share)
+    share: Annotated[float, Interval(gt=0, le=1)] = 0.1
 
     def loss(
         self,

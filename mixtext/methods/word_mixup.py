@@ -5,7 +5,9 @@ length; position t of one mixes with position t of the other.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from annotated_types import Gt
 
 from mixtext.methods.base import LayerMix
 
@@ -18,7 +20,7 @@ class WordMixup(LayerMix):
     included; so it equals Manifold Mixup with the layer set {0}.
 
     Attributes:
-        alpha: λ ~ Beta(alpha, alpha), > 0. Paper: 1.
+        alpha: λ ~ Beta(alpha, alpha). Paper: 1.
         per_row: draw one λ a row instead of one a batch.
     """
 
@@ -27,4 +29,4 @@ class WordMixup(LayerMix):
     mixes: ClassVar[str] = "word vectors"
     layer = 0
 
-    alpha: float = 1.0
+    alpha: Annotated[float, Gt(0)] = 1.0

@@ -15,12 +15,10 @@ from mixtext.models.classifier import Classifier
 from mixtext.models.folder import load_parts
 from mixtext.models.heads import MlpHead
 from mixtext.models.pretrained import load_encoder
-from mixtext.models.settings import ModelSettings
+from mixtext.models.settings import VECTOR_ENCODERS, WORD_ENCODERS, ModelSettings
 from mixtext.models.vectors import Mlp, SmallCnn
 from mixtext.models.words import KimCnn, Lstm
 
-WORD_ENCODERS: dict[str, type[KimCnn] | type[Lstm]] = {"kim_cnn": KimCnn, "lstm": Lstm}
-VECTOR_ENCODERS = ("mlp", "small_cnn")
 POOL_OF = {"kim_cnn": "max", "lstm": "last"}  # others: mean
 
 
@@ -69,7 +67,8 @@ def build_model(
             width=settings.word_width,
         )
         tune = settings.embedding.endswith("Tune")
-        encoder = WORD_ENCODERS[settings.encoder](words.matrix, tune)
+        kind = KimCnn if settings.encoder == "kim_cnn" else Lstm
+        encoder = kind(words.matrix, tune)
         tokenizer = build_tokenizer(words.words, settings.lowercase)
         notes.append(
             f"{len(words.words)} words, vectors of {words.matrix.shape[1]}; "

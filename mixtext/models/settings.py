@@ -1,13 +1,18 @@
 """Settings of the model: which encoder, and what stands on it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
-from mixtext.errors import InputError
+from annotated_types import Ge, Interval
+
+from mixtext.settings import Settings
+
+WORD_ENCODERS = ("kim_cnn", "lstm")
+VECTOR_ENCODERS = ("mlp", "small_cnn")
 
 
 @dataclass(frozen=True)
-class ModelSettings:
+class ModelSettings(Settings):
     """Which encoder, and what is read of it.
 
     Attributes:
@@ -24,43 +29,32 @@ class ModelSettings:
             `last` one, or what BERT's own `pooler` makes of the first; `auto`: max for kim_cnn,
             last for lstm, else mean.
         head_width: width of the head's hidden layer; 0: the head is one affine layer.
-        dropout: on the pooled vector, in [0, 1). Kim's CNN: 0.5.
+        dropout: on the pooled vector. Kim's CNN: 0.5.
         branches: of a mix: `shared` runs the trunk once for both partners; `independent` runs it
             for each, with dropout of its own.
         embedding: of kim_cnn and lstm: word vectors `Random` or `Pretrain`ed, trained on (`Tune`)
             or frozen (`Fix`).
         vectors: pretrained word vectors: `glove` (50 wide, from its package), or the path of a text
             file of GloVe or word2vec.
-        word_width: width of random word vectors, ≥ 1.
+        word_width: width of random word vectors.
         vocabulary: most words that kim_cnn and lstm know: those of the training texts first.
         lowercase: kim_cnn and lstm read texts in lower case.
     """
 
+    name: ClassVar[str] = "model"
+
     encoder: str = "minilm"
     start: str = ""
-    max_length: int = 64
+    max_length: Annotated[int, Ge(3)] = 64
     special_tokens: bool = True
     pad_to_max: bool = False
     use_mask: bool = True
     pool: Literal["auto", "mean", "max", "first", "last", "pooler"] = "auto"
-    head_width: int = 128
-    dropout: float = 0.0
+    head_width: Annotated[int, Ge(0)] = 128
+    dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     branches: Literal["shared", "independent"] = "shared"
     embedding: Literal["RandomTune", "RandomFix", "PretrainTune", "PretrainFix"] = "PretrainTune"
     vectors: str = "glove"
-    word_width: int = 300
-    vocabulary: int = 30_000
+    word_width: Annotated[int, Ge(1)] = 300
+    vocabulary: Annotated[int, Ge(1)] = 30_000
     lowercase: bool = True
-
-    def check(self) -> None:
-        """Refuses values out of range."""
-        for field, least in (
-            ("max_length", 3),
-            ("head_width", 0),
-            ("word_width", 1),
-            ("vocabulary", 1),
-        ):
-            if getattr(self, field) < least:
-                raise InputError(f"model.{field} is {getattr(self, field)}: it must be ≥ {least}.")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"model.dropout is {self.dropout}: it must be in [0, 1).")

@@ -5,14 +5,14 @@ import inspect
 import json
 import re
 import textwrap
-import typing
 from collections.abc import Sequence
 
 from mixtext.data.read.catalogue import CATALOGUE
 from mixtext.methods import METHODS
 from mixtext.methods.base import MethodOf
 from mixtext.recipe import Recipe
-from mixtext.tagging.recipe import TABLES as TAGGING_TABLES
+from mixtext.settings import Settings, annotations, range_of
+from mixtext.tagging.recipe import TaggingRecipe
 from mixtext.tagging.seqmix import SeqMix
 
 # SeqMix goes with recipes of its own, for tagging.
@@ -91,22 +91,21 @@ def list_datasets() -> str:
 def list_recipe_fields() -> str:
     """Every field of a recipe, and of one for tagging, but those of the methods."""
     lines = []
-    for f in dataclasses.fields(Recipe):
-        if dataclasses.is_dataclass(f.type) and f.name != "method":
-            lines += _table(f.name, typing.cast(type, f.type))
+    for cls in Recipe.tables().values():
+        lines += _table(cls)
     lines += ["", 'Where task = "tagging", [training] as above and these:']
-    for name, cls in TAGGING_TABLES.items():
-        if name not in ("training", SeqMix.name):
-            lines += _table(name, cls)
+    for name, cls in TaggingRecipe.tables().items():
+        if cls is not Recipe.tables().get(name):
+            lines += _table(cls)
     return "\n".join([*lines, "", "Settings of the methods: mixtext methods --settings"])
 
 
-def _table(name: str, cls: type) -> list[str]:
-    return [f"[{name}]", *(f"  {line}" for line in fields_of(cls))]
+def _table(cls: type[Settings]) -> list[str]:
+    return [f"[{cls.name}]", *(f"  {line}" for line in fields_of(cls))]
 
 
-def fields_of(cls: type) -> list[str]:
-    """`name = default: meaning` of each field of a dataclass, from its docstring and its bases'."""
+def fields_of(cls: type[Settings]) -> list[str]:
+    """`name = default, range: meaning` of each field of a table, from its docstrings."""
     meanings = {}
     for one in reversed(cls.__mro__):
         attributes = inspect.cleandoc(one.__doc__ or "").partition("Attributes:")[2]
@@ -117,5 +116,7 @@ def fields_of(cls: type) -> list[str]:
     lines = []
     for f in dataclasses.fields(cls):
         default = list(f.default) if isinstance(f.default, tuple) else f.default
-        lines.append(f"{f.name} = {json.dumps(default)}: {meanings.get(f.name, '')}")
+        allowed = range_of(annotations(cls)[f.name]).replace("'", '"')
+        value = ", ".join(filter(None, (json.dumps(default), allowed)))
+        lines.append(f"{f.name} = {value}: {meanings.get(f.name, '')}")
     return lines

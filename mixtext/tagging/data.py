@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 import numpy as np
+from annotated_types import Ge
 
 from mixtext.data.read.options import HEARD, UNSAID, ReadOptions
 from mixtext.errors import InputError
+from mixtext.settings import Settings
 from mixtext.tagging.conll import TaggedCorpus, align_tags, check_entities, read_conll
 from mixtext.tagging.tags import OnFault, Scheme
 
 
 @dataclass(frozen=True)
-class TagDataSettings:
+class TagDataSettings(Settings):
     """The CoNLL files and what is labelled in them.
 
     Attributes:
@@ -35,6 +37,8 @@ class TagDataSettings:
         split_seed: of these draws.
     """
 
+    name: ClassVar[str] = "data"
+
     corpus: str = ""
     pool: str = ""
     dev: str = ""
@@ -45,17 +49,9 @@ class TagDataSettings:
     scheme: Scheme = "bio"
     on_fault: OnFault = "repair"
     encoding_errors: Literal["strict", "replace"] = "strict"
-    labelled: int = 0
-    pool_size: int = 0
-    split_seed: int = 0
-
-    def check(self) -> None:
-        """Refuses values out of range."""
-        if not self.corpus:
-            raise InputError("data.corpus is empty: name a CoNLL file of training sentences.")
-        for field in ("labelled", "pool_size", "split_seed"):
-            if getattr(self, field) < 0:
-                raise InputError(f"data.{field} is {getattr(self, field)}: it must be ≥ 0.")
+    labelled: Annotated[int, Ge(0)] = 0
+    pool_size: Annotated[int, Ge(0)] = 0
+    split_seed: Annotated[int, Ge(0)] = 0
 
 
 @dataclass(frozen=True)

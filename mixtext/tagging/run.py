@@ -14,12 +14,15 @@ import numpy as np
 from mixtext.data.read.options import UNSAID, ReadOptions
 from mixtext.errors import InputError
 from mixtext.files import write_json, write_text
+from mixtext.recipe import build_recipe, dump_recipe, flat
+from mixtext.settings import read_toml
 from mixtext.tagging.data import TagData, TagDataSettings, heed, load_tag_data, read_tagged
 from mixtext.tagging.entities import load_tagger
 from mixtext.tagging.generation import Generated, Maker, show, soft_sentences
-from mixtext.tagging.recipe import TaggingRecipe, dump_tagging_recipe, flat, load_tagging_recipe
+from mixtext.tagging.recipe import TaggingRecipe
 from mixtext.tagging.rounds import ActiveRun, State
 from mixtext.tagging.rows import TaggedBatch, hard_sentences
+from mixtext.tagging.seqmix import SeqMix
 from mixtext.tagging.tagger import Tagger
 from mixtext.tagging.tags import kinds_of
 from mixtext.tagging.training import save_tagger, tag_trainer
@@ -36,11 +39,11 @@ def open_run(folder: Path, recipe: TaggingRecipe, data: TagData, resume: bool) -
         InputError: the folder holds something else, or the data have changed.
     """
     saved, about = folder / "recipe.toml", folder / "environment.json"
-    dumped = dump_tagging_recipe(recipe)
     parts = {"seed": data.seed, "pool": data.pool, **data.parts}
     checksums = {name: part.checksum() if len(part) else None for name, part in parts.items()}
     if saved.is_file():
-        if saved.read_text(encoding="utf-8") != dumped:
+        # Loaded, not word for word: a run of an earlier version wrote its tables in another order.
+        if build_recipe(TaggingRecipe, read_toml(saved), where=str(saved)) != recipe:
             raise InputError(
                 f"run folder {folder} already holds another recipe ({saved}): name another folder "
                 "with --run."
@@ -69,7 +72,7 @@ def open_run(folder: Path, recipe: TaggingRecipe, data: TagData, resume: bool) -
         "data": checksums,
     }
     write_json(about, environment)
-    write_text(saved, dumped)
+    write_text(saved, dump_recipe(recipe))
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,8 @@ class ActiveLearning(ActiveRun):
             "corpus": self.data.seed.name,
             "encoder": recipe.model.encoder,
             "policy": recipe.active.policy,
-            "method": recipe.method,
-            "pairing": recipe.seqmix.pairing if recipe.method == "seqmix" else "",
+            "method": recipe.method.name,
+            "pairing": recipe.method.pairing if isinstance(recipe.method, SeqMix) else "",
             "seed": recipe.training.seed,
             "split_seed": recipe.data.split_seed,
             "pool": len(self.data.pool),
@@ -123,7 +126,8 @@ def open_active(folder: Path, quiet: bool = False) -> ActiveLearning:
         raise InputError(
             f"{folder} holds no run of active learning: begin one with `mixtext active run`."
         )
-    return begin_active(load_tagging_recipe(saved), folder, resume=True, quiet=quiet)
+    recipe = build_recipe(TaggingRecipe, read_toml(saved), where=str(saved))
+    return begin_active(recipe, folder, resume=True, quiet=quiet)
 
 
 @dataclass
@@ -169,7 +173,7 @@ class TaggerRun:
             f"types     {', '.join(kinds_of(data.seed.tag_names))}",
             f"model     {recipe.model.encoder}, rows of {recipe.model.max_length} tokens, letter "
             f"case {told} to the head",
-            f"method    {recipe.method}, {len(self.generated)} generated sentences",
+            f"method    {recipe.method.name}, {len(self.generated)} generated sentences",
             f"training  {plan.total} steps of {recipe.training.batch} rows, evaluation every "
             f"{plan.evaluate} steps, on {self.trainer.device}",
         ]
@@ -212,7 +216,7 @@ def train_tagger(
     result = {
         "name": recipe.name,
         "task": "tagging",
-        "method": recipe.method,
+        "method": recipe.method.name,
         "corpus": data.seed.name,
         "encoder": recipe.model.encoder,
         "labelled": len(data.seed),
@@ -238,7 +242,9 @@ def evaluate_tagger(run: Path, file: str, options: ReadOptions = UNSAID) -> dict
     """
     predictor = load_tagger(run)
     saved = run / "recipe.toml"
-    data = load_tagging_recipe(saved).data if saved.is_file() else TagDataSettings()
+    data = TagDataSettings()
+    if saved.is_file():
+        data = build_recipe(TaggingRecipe, read_toml(saved), where=str(saved)).data
     data = heed(data, options, file)
     corpus = read_tagged(data, file)
     return {"sentences": len(corpus), **predictor.evaluate(corpus)}

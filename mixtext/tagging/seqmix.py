@@ -7,15 +7,17 @@ come out: −Σ_c y_c log p_c, averaged over words, which for one-hot labels is 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Interval
 
 from mixtext.deferred import Tensor
 from mixtext.errors import InputError
 from mixtext.losses import at_least_float32
-from mixtext.methods.base import MethodOf, Outcome, Progress, check_alpha
+from mixtext.methods.base import MethodOf, Outcome, Progress
 from mixtext.tagging.mixing import Pairing
 
 if TYPE_CHECKING:
@@ -35,16 +37,33 @@ def token_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class SeqMix(MethodOf["Tagger", "TaggedBatch"]):
+class PlainTagging(MethodOf["Tagger", "TaggedBatch"]):
+    """Cross-entropy on the words of the labelled sentences, and of generated ones if any."""
+
+    name: ClassVar[str] = "supervised"
+    paper: ClassVar[str] = "the papers' baseline"
+    rows: ClassVar[tuple[str, ...]] = ("sentences",)
+    targets: ClassVar[tuple[str, ...]] = ("tags",)
+
+    def loss(
+        self, model: Tagger, batch: TaggedBatch, progress: Progress, generator: np.random.Generator
+    ) -> Outcome:
+        """Mean soft cross-entropy over the words of the batch."""
+        loss = token_cross_entropy(model(batch.rows), batch.targets)
+        return Outcome(loss, {"loss/labelled": loss.detach()})
+
+
+@dataclass(frozen=True)
+class SeqMix(PlainTagging):
     """Sentences that are made of pairs of labelled ones and judged by a language model.
 
     Attributes:
         pairing: what may meet: `whole_sequence`, sentences of equal length; `sub_sequence`,
             windows; `label_constrained`, windows with the same labels.
-        rate: at most int(rate · K) sentences are added for K handed in, ≥ 0. Paper: 0.2.
-        window: words in a window, ≥ 1. Paper: 5 (CoNLL-03, ACE05), 4 (WebPage).
-        threshold: least share of words in a window that are not O, in [0, 1]. Paper: 0.6, 0.2, 0.5.
-        alpha: λ ~ Beta(alpha, alpha), one a pair, > 0. Paper: 8.
+        rate: at most int(rate · K) sentences are added for K handed in. Paper: 0.2.
+        window: words in a window. Paper: 5 (CoNLL-03, ACE05), 4 (WebPage).
+        threshold: least share of words in a window that are not O. Paper: 0.6, 0.2, 0.5.
+        alpha: λ ~ Beta(alpha, alpha), one a pair. Paper: 8.
         vectors: embedding table to mix in: empty, the encoder's own token embeddings; else `glove`
             or a file of word vectors.
         emit: words that may come out: those of the table that occur in the `text` of seed and
@@ -53,41 +72,31 @@ class SeqMix(MethodOf["Tagger", "TaggedBatch"]):
         language_model: a causal model (folder or hub name) that judges; empty: an n-gram model
             fitted on the text of seed and pool.
         perplexity: open range that is kept, with a causal model. Paper: 0 to 500 by GPT-2.
-        ngram: n of the n-gram model, ≥ 2.
+        ngram: n of the n-gram model.
         quantiles: range that is kept, with the n-gram model, as quantiles of the perplexities of
             real sentences that it was not fitted on.
     """
 
     name: ClassVar[str] = "seqmix"
     paper: ClassVar[str] = "Zhang et al., EMNLP 2020 (arXiv 2010.02322)"
-    rows: ClassVar[tuple[str, ...]] = ("sentences",)
-    targets: ClassVar[tuple[str, ...]] = ("tags",)
     mixes: ClassVar[str] = "words and labels of two sentences' windows"
 
     pairing: Pairing = "sub_sequence"
-    rate: float = 0.2
-    window: int = 5
-    threshold: float = 0.6
-    alpha: float = 8.0
+    rate: Annotated[float, Ge(0)] = 0.2
+    window: Annotated[int, Ge(1)] = 5
+    threshold: Annotated[float, Interval(ge=0, le=1)] = 0.6
+    alpha: Annotated[float, Gt(0)] = 8.0
     vectors: str = ""
     emit: Literal["text", "vocabulary"] = "text"
     language_model: str = ""
     perplexity: tuple[float, ...] = (0.0, 500.0)
-    ngram: int = 3
+    ngram: Annotated[int, Ge(2)] = 3
     quantiles: tuple[float, ...] = (0.0, 0.95)
 
-    def check(self, encoder_layers: int = 0, views: int | None = None, pairs: bool = False) -> None:
-        """Refuses values out of range; encoder and views do not matter here."""
-        check_alpha(self.name, self.alpha)
-        if self.rate < 0:
-            raise InputError(f"seqmix.rate is {self.rate}: it must be ≥ 0.")
-        if self.window < 1:
-            raise InputError(f"seqmix.window is {self.window}: it must be ≥ 1.")
-        if not 0 <= self.threshold <= 1:
-            raise InputError(f"seqmix.threshold is {self.threshold}: a share is in [0, 1].")
-        if self.ngram < 2:
-            raise InputError(f"seqmix.ngram is {self.ngram}: it must be ≥ 2.")
-        for field, most in (("perplexity", np.inf), ("quantiles", 1.0)):
+    def __post_init__(self) -> None:
+        """Refuses ranges of perplexity that are none."""
+        super().__post_init__()
+        for field, most in (("perplexity", math.inf), ("quantiles", 1.0)):
             pair = getattr(self, field)
             if len(pair) != 2 or not 0 <= pair[0] < pair[1] <= most:
                 raise InputError(
@@ -95,9 +104,5 @@ class SeqMix(MethodOf["Tagger", "TaggedBatch"]):
                     + (", in [0, 1]." if most == 1 else ", ≥ 0.")
                 )
 
-    def loss(
-        self, model: Tagger, batch: TaggedBatch, progress: Progress, generator: np.random.Generator
-    ) -> Outcome:
-        """Mean soft cross-entropy over the words of the batch; also of sentences as they came."""
-        loss = token_cross_entropy(model(batch.rows), batch.targets)
-        return Outcome(loss, {"loss/labelled": loss.detach()})
+
+METHODS: dict[str, type[PlainTagging]] = {x.name: x for x in (PlainTagging, SeqMix)}

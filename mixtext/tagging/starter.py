@@ -2,18 +2,17 @@
 
 import shlex
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
 from mixtext.data.read.options import UNSAID, ReadOptions
 from mixtext.errors import InputError
+from mixtext.settings import to_toml
 from mixtext.tagging.conll import check_entities
 from mixtext.tagging.data import discover
 from mixtext.tagging.metrics import entity_spans
-from mixtext.tagging.recipe import MethodName
+from mixtext.tagging.seqmix import METHODS
 from mixtext.tagging.tags import kinds_of
-from mixtext.toml_tables import to_toml
 
 TEMPLATE = """\
 # {name}: {sentences:,} sentences with tags, {entities:,} entities, {test}.
@@ -72,10 +71,10 @@ def starter_tagging_recipe(
     Raises:
         InputError: the files cannot be read or hold no entity; another method.
     """
-    if method and method not in get_args(MethodName):
+    if method and method not in METHODS:
         raise InputError(
             f"method is {method!r}, but {data} is a CoNLL file: for the task tagging it must be "
-            f"one of {', '.join(get_args(MethodName))}."
+            f"one of {', '.join(METHODS)}."
         )
     settings, train, held = discover(data, options, test)
     check_entities(train)
@@ -95,7 +94,7 @@ def starter_tagging_recipe(
         entities=sum(len(entity_spans(train.named(row))) for row in tagged),
         test="no test file" if held is None else f"{len(held):,} test sentences",
         method=method or "seqmix",
-        methods=", ".join(get_args(MethodName)),
+        methods=", ".join(METHODS),
         corpus=to_toml(data),
         test_line=f"test = {to_toml(test)}\n" if test else '# test = "test.conll"\n',
         token=to_toml(settings.token),

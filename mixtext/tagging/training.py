@@ -89,6 +89,8 @@ def tag_trainer(
     """
     model, tokenizer = build_tagger(settings, len(tag_names), training.seed)
     model.to(choose_device(training.device))
+    if training.gradient_checkpointing:
+        model.encoder.enable_gradient_checkpointing()
 
     def rows(sentences: list[list[str]]) -> SentenceTokens:
         return tokenise_sentences(tokenizer, sentences, settings.max_length, settings.overlap)

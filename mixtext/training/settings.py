@@ -2,13 +2,16 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Interval
 
 from mixtext.errors import InputError
+from mixtext.settings import Settings
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(Settings):
     """How long and how to train.
 
     Attributes:
@@ -30,15 +33,15 @@ class TrainingSettings:
             that methods with mixing can be compared by.
         test_at_every_tie: score test whenever dev ties or improves and report the last of these
             metrics, as the official code does; else test is scored once, at the end.
-        lr_encoder: learning rate of the encoder, > 0.
-        lr_head: learning rate of the head, > 0.
-        weight_decay: decoupled (AdamW), not on biases and norms, ≥ 0.
-        eps: added to √v by AdamW, > 0.
+        lr_encoder: learning rate of the encoder.
+        lr_head: learning rate of the head.
+        weight_decay: decoupled (AdamW), not on biases and norms.
+        eps: added to √v by AdamW.
         eps_before_bias_correction: add `eps` to the uncorrected √v, as pytorch_transformers did.
         schedule: of the learning rates after warm-up: `constant`, `linear` or `cosine` to 0.
-        warmup: share of the steps in which learning rates rise linearly from 0, in [0, 1).
+        warmup: share of the steps in which learning rates rise linearly from 0.
         clip: largest norm of the gradient; 0: no clipping.
-        accumulate: batches whose gradients are averaged for one step, ≥ 1.
+        accumulate: batches whose gradients are averaged for one step.
         precision: `float32`, `bfloat16` (autocast), or `auto`: bfloat16 where the hardware
             multiplies it faster (CUDA from Ampere, CPUs with AMX), else float32.
         gradient_checkpointing: recompute activations in the backward pass: less memory, slower.
@@ -47,63 +50,44 @@ class TrainingSettings:
         eval_batch: rows a batch when scoring.
     """
 
-    seed: int = 0
-    batch: int = 8
-    batch_unlabelled: int = 16
+    name: ClassVar[str] = "training"
+
+    seed: Annotated[int, Ge(0)] = 0
+    batch: Annotated[int, Ge(1)] = 8
+    batch_unlabelled: Annotated[int, Ge(0)] = 16
     by_length: bool = False
-    steps: int = 200
-    epochs: int = 0
-    steps_per_epoch: int = 0
-    evaluate_every: int = 20
-    checkpoint_every: int = 0
-    patience: int = 0
+    steps: Annotated[int, Ge(0)] = 200
+    epochs: Annotated[int, Ge(0)] = 0
+    steps_per_epoch: Annotated[int, Ge(0)] = 0
+    evaluate_every: Annotated[int, Ge(0)] = 20
+    checkpoint_every: Annotated[int, Ge(0)] = 0
+    patience: Annotated[int, Ge(0)] = 0
     select: Literal["auto", "accuracy", "macro_f1", "spearman", "pearson"] = "auto"
     score_labelled: bool = False
     test_at_every_tie: bool = False
-    lr_encoder: float = 5e-5
-    lr_head: float = 1e-3
-    weight_decay: float = 0.01
-    eps: float = 1e-8
+    lr_encoder: Annotated[float, Gt(0)] = 5e-5
+    lr_head: Annotated[float, Gt(0)] = 1e-3
+    weight_decay: Annotated[float, Ge(0)] = 0.01
+    eps: Annotated[float, Gt(0)] = 1e-8
     eps_before_bias_correction: bool = False
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    warmup: float = 0.1
-    clip: float = 1.0
-    accumulate: int = 1
+    warmup: Annotated[float, Interval(ge=0, lt=1)] = 0.1
+    clip: Annotated[float, Ge(0)] = 1.0
+    accumulate: Annotated[int, Ge(1)] = 1
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     gradient_checkpointing: bool = False
     device: str = "auto"
-    log_every: int = 10
-    eval_batch: int = 64
+    log_every: Annotated[int, Ge(1)] = 10
+    eval_batch: Annotated[int, Ge(1)] = 64
 
-    def check(self) -> None:
-        """Refuses values out of range and contradictions (InputError names the fields)."""
+    def __post_init__(self) -> None:
+        """Refuses a length in both steps and epochs, or in neither."""
+        super().__post_init__()
         if (self.steps > 0) == (self.epochs > 0):
             raise InputError(
                 f"training.steps is {self.steps} and training.epochs is {self.epochs}: exactly one "
                 "of them must be greater than 0 (set the other to 0)."
             )
-        for field in ("batch", "accumulate", "log_every", "eval_batch"):
-            if getattr(self, field) < 1:
-                raise InputError(f"training.{field} is {getattr(self, field)}: it must be ≥ 1.")
-        for field in (
-            "seed",
-            "batch_unlabelled",
-            "steps",
-            "epochs",
-            "steps_per_epoch",
-            "evaluate_every",
-            "checkpoint_every",
-            "patience",
-            "weight_decay",
-            "clip",
-        ):
-            if getattr(self, field) < 0:
-                raise InputError(f"training.{field} is {getattr(self, field)}: it must be ≥ 0.")
-        for field in ("lr_encoder", "lr_head", "eps"):
-            if not getattr(self, field) > 0:
-                raise InputError(f"training.{field} is {getattr(self, field)}: it must be > 0.")
-        if not 0 <= self.warmup < 1:
-            raise InputError(f"training.warmup is {self.warmup}: a share of steps is in [0, 1).")
 
 
 @dataclass(frozen=True)

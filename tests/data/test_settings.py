@@ -26,11 +26,11 @@ from mixtext.errors import InputError
 )
 def test_refusals_name_the_fields(fields, parts):
     with pytest.raises(InputError) as error:
-        DataSettings(**fields).check()
+        DataSettings(**fields)
     assert all(x in str(error.value) for x in parts), str(error.value)
 
 
 def test_what_goes_together():
-    DataSettings().check()
-    DataSettings(labels_per_class=0, labelled_share=0.1, corrupt=1.0).check()
-    DataSettings(scores=(0.0, 5.0), labels_per_class=0, labelled_share=0.4).check()
+    DataSettings()
+    DataSettings(labels_per_class=0, labelled_share=0.1, corrupt=1.0)
+    DataSettings(scores=(0.0, 5.0), labels_per_class=0, labelled_share=0.4)

@@ -81,13 +81,13 @@ def recipe_of(tiny, shallow):
             f"model.encoder={shallow if kind == 'transformer' else kind}",
             "data.test_per_class=2",
             "data.dev_per_class=3",
-            "model.word_width=6",
-            "model.embedding=RandomTune",
             "training.steps=2",
             "training.steps_per_epoch=1",
             "training.evaluate_every=1",
             "training.batch=5",
         ]
+        if kind in ("kim_cnn", "lstm"):
+            values += ["model.word_width=6", "model.embedding=RandomTune"]
         if method in ("tmix", "mixtext"):
             values.append(f"{method}.layers={LAYERS[kind]}")
         return tiny(*values, *overrides)

@@ -598,29 +598,11 @@ def test_layers_and_alpha_are_checked(method):
     method().check(6, 2)
     method(layers=(0, 6)).check(6, 2)
     assert f"{name}.layers names layer 7" in refusal(method(layers=(3, 7)))
-    assert f"{name}.layers names layer -1" in refusal(method(layers=(-1,)))
     assert f"{name}.layers names layer 4" in refusal(method(layers=(4,)), layers=3)
     assert f"{name}.layers is empty" in refusal(method(layers=()))
-    for alpha in (0.0, -2.0, float("nan")):
-        assert f"{name}.alpha is {alpha}" in refusal(method(alpha=alpha))
-
-
-@pytest.mark.parametrize(
-    ("field", "bad", "good"),
-    [
-        ("original_weight", [-0.1], [0.0, 3.0]),
-        ("unlabelled_weight", [-1.0], [0.0, 5.0]),
-        ("margin_weight", [-1.0], [0.0, 5.0]),
-        ("ramp", [-0.1, 1.1], [0.0, 1.0]),
-        ("temperature", [0.0, -0.5, 1.5], [0.01, 1.0]),
-        ("teacher", [-0.1, 1.0], [0.0, 0.999]),
-    ],
-)
-def test_ranges(field, bad, good):
-    for value in bad:
-        assert f"mixtext.{field} is {value}" in refusal(MixText(**{field: value}))
-    for value in good:
-        MixText(**{field: value}).check(6, 2)
+    for field, bad in (("alpha", 0.0), ("alpha", -2.0), ("alpha", float("nan")), ("layers", -1)):
+        with pytest.raises(InputError, match=rf"{name}\.{field}(\[0\])? is {bad}: it must be"):
+            method(**{field: bad})
 
 
 def test_view_weights_are_checked():
@@ -628,9 +610,8 @@ def test_view_weights_are_checked():
     MixText(view_weights=(0.0, 0.0)).check(6, 2)
     MixText(original_weight=0.0).check(6, 1)
     assert "has 1 weights but there are 2 views" in refusal(MixText(view_weights=(1.0,)))
-    assert "not all 0" in refusal(MixText(view_weights=(1.0, -1.0)))
-    assert "not all 0" in refusal(MixText(view_weights=(0.0, 0.0), original_weight=0.0))
-    assert "not all 0" in refusal(MixText(original_weight=0.0), views=0)
+    assert "are all 0" in refusal(MixText(view_weights=(0.0, 0.0), original_weight=0.0))
+    assert "are all 0" in refusal(MixText(original_weight=0.0), views=0)
 
 
 def test_supervised_has_nothing_to_refuse():

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from mixtext.data.read.catalogue import CATALOGUE
 from mixtext.methods import METHODS
-from mixtext.recipe import TABLES, Recipe
+from mixtext.recipe import Recipe
 from mixtext.report.listings import aligned, list_datasets, list_methods, list_recipe_fields
-from mixtext.tagging.recipe import TABLES as TAGGING
+from mixtext.tagging.recipe import TaggingRecipe
 from mixtext.tagging.seqmix import SeqMix
 
 ALL = [*METHODS.values(), SeqMix]
@@ -101,8 +101,7 @@ def test_fields_of_both_kinds_of_recipe():
         return [f.name for f in dataclasses.fields(cls)]
 
     plain, _, tagging = list_recipe_fields().partition('\nWhere task = "tagging"')
-    default = Recipe()
-    assert named(plain) == {name: fields(type(getattr(default, name))) for name in TABLES}
-    others = ("data", "model", "active")
-    assert named(tagging) == {name: fields(TAGGING[name]) for name in others}
-    assert {*TAGGING} == {*others, "training", "seqmix"}
+    assert named(plain) == {name: fields(cls) for name, cls in Recipe.tables().items()}
+    tables = TaggingRecipe.tables()
+    assert named(tagging) == {name: fields(tables[name]) for name in ("data", "model", "active")}
+    assert {*tables} == {"data", "model", "active", "training"}

@@ -4,6 +4,7 @@ import pytest
 
 from mixtext.errors import InputError
 from mixtext.tagging.data import TagDataSettings, discover, load_tag_data
+from mixtext.tagging.recipe import TaggingRecipe
 
 
 def block(words, tag="B-X"):
@@ -91,9 +92,9 @@ def test_no_entity_and_a_test_part_without_labels(files):
 @pytest.mark.parametrize("field", ["labelled", "pool_size", "split_seed"])
 def test_settings_out_of_range(field):
     with pytest.raises(InputError, match=rf"data\.{field} is -1"):
-        TagDataSettings(corpus="x", **{field: -1}).check()
+        TagDataSettings(corpus="x", **{field: -1})
     with pytest.raises(InputError, match=r"data\.corpus is empty"):
-        TagDataSettings().check()
+        TaggingRecipe()
 
 
 SCHEMES = {  # the same three entities, as mixtext/tagging/tags.py draws them

@@ -11,15 +11,11 @@ from mixtext.data.read.options import ReadOptions
 from mixtext.errors import InputError
 from mixtext.inference import load
 from mixtext.models.pretrained import load_tokenizer
+from mixtext.recipe import build_recipe, dump_recipe, flat
+from mixtext.settings import read_toml
 from mixtext.tagging.conll import read_conll
 from mixtext.tagging.entities import load_tagger
-from mixtext.tagging.recipe import (
-    TaggingRecipe,
-    dump_tagging_recipe,
-    flat,
-    load_tagging_recipe,
-    make_tagging_recipe,
-)
+from mixtext.tagging.recipe import TaggingRecipe
 from mixtext.tagging.run import TaggerRun, evaluate_tagger, train_tagger
 from mixtext.training.loop import Trainer
 
@@ -30,19 +26,23 @@ class Killed(Exception):
     """Stands for a kill."""
 
 
+def load_recipe(path, overrides=()):
+    return build_recipe(TaggingRecipe, read_toml(path), overrides, str(path))
+
+
 def test_a_recipe_survives_being_written_and_read(learner, tmp_path):
     recipe = learner("seqmix.quantiles=[0.1, 0.9]", "data.columns=['a b', 'c']")
     path = tmp_path / "recipe.toml"
-    path.write_text(dump_tagging_recipe(recipe), encoding="utf-8")
-    assert load_tagging_recipe(path) == recipe
-    assert load_tagging_recipe(path, ("training.seed=7",)).training.seed == 7
+    path.write_text(dump_recipe(recipe), encoding="utf-8")
+    assert load_recipe(path) == recipe
+    assert load_recipe(path, ("training.seed=7",)).training.seed == 7
     assert flat(recipe)["seqmix.window"] == 2
 
 
 def test_the_shipped_recipe_is_the_papers_budget():
-    recipe = load_tagging_recipe(Path(__file__).parents[2] / "experiments" / "conll.toml")
+    recipe = load_recipe(Path(__file__).parents[2] / "experiments" / "conll.toml")
     assert (recipe.data.labelled, recipe.active.rounds, recipe.active.per_round) == (200, 5, 100)
-    assert (recipe.seqmix.window, recipe.seqmix.threshold, recipe.seqmix.alpha) == (5, 0.6, 8)
+    assert (recipe.method.window, recipe.method.threshold, recipe.method.alpha) == (5, 0.6, 8)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_shipped_recipe_is_the_papers_budget():
 )
 def test_recipes_that_are_refused(values, part):
     with pytest.raises(InputError) as error:
-        make_tagging_recipe(values)
+        build_recipe(TaggingRecipe, values)
     assert part in str(error.value)
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from mixtext.cli import main
 from mixtext.errors import InputError
-from mixtext.tagging.recipe import load_tagging_recipe
+from mixtext.recipe import build_recipe
+from mixtext.settings import read_toml
+from mixtext.tagging.recipe import TaggingRecipe
 from mixtext.tagging.starter import starter_tagging_recipe
 
 
@@ -19,8 +21,8 @@ def test_it_trains_as_written(method, encoder, tagged_files, tmp_path, monkeypat
     arguments += ["--method", method] if method else []
     assert main(["new-recipe", data.name, *arguments]) == 0
     file = f"{data.stem}.toml"
-    recipe = load_tagging_recipe(file)
-    assert (recipe.name, recipe.method) == (data.stem, method or "seqmix")
+    recipe = build_recipe(TaggingRecipe, read_toml(file))
+    assert (recipe.name, recipe.method.name) == (data.stem, method or "seqmix")
     assert (recipe.data.corpus, recipe.data.test) == (data.name, arguments[1])
     assert (recipe.data.scheme, recipe.data.token, recipe.data.tag) == ("bio", "0", "-1")
     assert "LOC, PER" in (tmp_path / file).read_text()
@@ -58,7 +60,7 @@ def load(tmp_path):
     def call(path, **options):
         text = starter_tagging_recipe(str(path), ReadOptions(**options))[1]
         (tmp_path / "made.toml").write_text(text, encoding="utf-8")
-        return load_tagging_recipe(tmp_path / "made.toml")
+        return build_recipe(TaggingRecipe, read_toml(tmp_path / "made.toml"))
 
     return call
 

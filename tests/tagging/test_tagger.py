@@ -58,7 +58,7 @@ def test_one_seed_one_head(encoder):
 )
 def test_settings_out_of_range(settings, part):
     with pytest.raises(InputError, match=part):
-        TaggerSettings(**settings).check()
+        TaggerSettings(**settings)
 
 
 def test_rows_longer_than_the_encoder_takes(encoder):

@@ -226,7 +226,6 @@ def test_every_step_trains(total, warmup, schedule):
 )
 def test_plan(changes, rows, plan):
     settings = replace(TrainingSettings(batch=8), **changes)
-    settings.check()
     assert plan_steps(settings, rows) == plan
 
 
@@ -255,9 +254,8 @@ def test_plan(changes, rows, plan):
     ],
 )
 def test_settings_out_of_range(changes, words):
-    TrainingSettings().check()
     with pytest.raises(InputError) as error:
-        replace(TrainingSettings(), **changes).check()
+        replace(TrainingSettings(), **changes)
     sentence = str(error.value)
     assert all(word in sentence for word in words) and sentence.endswith(".")
 

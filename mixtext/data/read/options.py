@@ -1,17 +1,17 @@
 """How rows are read: one object that recipes, commands and Python share, and who hears what."""
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Self
 
 from mixtext.errors import InputError
+from mixtext.settings import Settings
 
 Format = Literal["", "csv", "tsv", "jsonl", "parquet", "folder", "npz", "conll"]
 
 
 @dataclass(frozen=True)
-class ReadOptions:
+class ReadOptions(Settings):
     """What a source holds and how it is read; a name of the catalogue says most of it by itself.
 
     A field at its default says nothing. The flags of the commands and the fields of `[data]` in a
@@ -42,6 +42,8 @@ class ReadOptions:
         labels: the rows have labels; else nobody looks for their column.
     """
 
+    name: ClassVar[str] = ""
+
     text: tuple[str, ...] = ()
     pair: tuple[str, ...] = ()
     label: str = ""
@@ -57,10 +59,13 @@ class ReadOptions:
     labels: bool = True
 
     def __post_init__(self) -> None:
-        """Takes lists, and one column by its name alone, as Python code may give them."""
-        for name in ("text", "pair", "scores", "label_names"):
-            value = getattr(self, name)
-            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        """Refuses scores that are no range."""
+        super().__post_init__()
+        if self.scores and (len(self.scores) != 2 or self.scores[0] >= self.scores[1]):
+            raise InputError(
+                f"{self.called('scores')} is {list(self.scores)}: give two numbers, the least and "
+                "the most that a score may be."
+            )
 
     def called(self, name: str) -> str:
         """What the user calls a field; those who take options in another way say it otherwise."""
@@ -90,34 +95,8 @@ class ReadOptions:
             if name not in heard:
                 raise InputError(f"{self.called(name)} is given but {why}: leave it out.")
 
-    def check(self) -> None:
-        """Refuses values that no source could heed.
-
-        Raises:
-            InputError: scores that are no range, a word that is no choice.
-        """
-        if self.scores and (
-            len(self.scores) != 2
-            or not all(map(math.isfinite, self.scores))
-            or self.scores[0] >= self.scores[1]
-        ):
-            raise InputError(
-                f"{self.called('scores')} is {list(self.scores)}: give two numbers, the least and "
-                "the most that a score may be."
-            )
-        for name, choices in _CHOICES.items():
-            if (value := getattr(self, name)) not in choices:
-                listed = ", ".join(repr(x) for x in choices if x)
-                raise InputError(f"{self.called(name)} is {value!r}: choose one of {listed}.")
-
 
 UNSAID = ReadOptions()
-
-_CHOICES = {
-    name: get_args(hint)
-    for name, hint in get_type_hints(ReadOptions).items()
-    if get_origin(hint) is Literal
-}
 
 _ALL = frozenset(f.name for f in fields(ReadOptions))
 _TABLE = {"header", "quoted"}  # of files where neither names nor cells are marked

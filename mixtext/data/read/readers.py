@@ -59,7 +59,6 @@ def read_corpus(path: str | Path, options: ReadOptions = UNSAID, *, name: str = 
             id twice. The sentence names file and line.
     """
     path = Path(path)
-    options.check()
     if not path.exists():
         raise InputError(f"{path} does not exist: check the path of the corpus.")
     kind = _format_of(path, options)
@@ -113,7 +112,6 @@ def read_hub(
         InputError: `datasets` is not installed, the data set cannot be had, its rows do not fit,
             an option that means nothing there.
     """
-    options.check()
     why = f"{hub_name} is read from the hub, where it has no meaning"
     options.refuse_unheard(HEARD["hub"], why)
     try:

@@ -112,7 +112,7 @@ def test_suffix_may_lie_when_the_format_is_given(tmp_path):
     path = make_csv(tmp_path).rename(tmp_path / "d.txt")
     assert "unknown suffix '.txt'" in refusal(path)
     assert len(read(path, format="csv")) == 3
-    assert "format is 'xml': choose one of 'csv', 'tsv'" in refusal(path, format="xml")
+    assert "format is 'xml': it must be one of '', 'csv', 'tsv'" in refusal(path, format="xml")
     assert "is a file, so its format cannot be 'folder'" in refusal(path, format="folder")
 
 
