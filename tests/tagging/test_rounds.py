@@ -79,7 +79,7 @@ def test_every_arm_makes_the_same_updates(learner, tmp_path, length):
         recipe = learner(*none, length, "active.rounds=1", *overrides)
         state = begin_active(recipe, tmp_path / name, quiet=True).go_on()
         updates[name] = [point["updates"] for point in state.curve]
-        assert (state.curve[0]["generated"] > 0) == (recipe.method == "seqmix")
+        assert (state.curve[0]["generated"] > 0) == (recipe.method.name == "seqmix")
     expected = [5, 5] if "steps" in length else [2 * 3, 2 * 4]  # ⌈10/4⌉ and ⌈15/4⌉ steps an epoch
     assert [*updates.values()] == [expected] * 4
 
