@@ -273,7 +273,12 @@ BROKEN = [
     ("word.csv", "text,label\na,good\n", {"scores": (0, 5)}, ["line 2", "'good', not a score"]),
     ("nan.csv", "text,label\na,nan\n", {"scores": (0, 5)}, ["'nan', not a score", "empty"]),
     ("true.jsonl", '{"text": "a", "label": true}\n', {"scores": (0, 5)}, ["True, not a score"]),
-    ("range.csv", "text,label\na,1\n", {"scores": (5, 0)}, ["[5.0, 0.0]", "the least and the most"]),
+    (
+        "range.csv",
+        "text,label\na,1\n",
+        {"scores": (5, 0)},
+        ["[5.0, 0.0]", "the least and the most"],
+    ),
     ("one.csv", "text,label\na,1\n", {"scores": (5,)}, ["[5.0]", "two numbers"]),
     (
         "both.csv",
