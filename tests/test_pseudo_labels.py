@@ -129,6 +129,18 @@ def test_align_survives_a_class_that_was_never_guessed():
     assert_close(found, torch.tensor([[1.0, 0.0]]))
 
 
+def test_align_takes_a_mean_below_one_in_a_million_for_one_in_a_million():
+    # A class that was never guessed is raised a great deal when it is, but not without bound.
+    def row(*values):
+        return torch.tensor(values, dtype=torch.float64)
+
+    p = row(1 - 1e-6, 1e-6)
+    for mean, floored in ((0.0, 1e-6), (1e-8, 1e-6), (2e-6, 2e-6)):
+        scaled = p / row(1 - mean, floored)
+        found = align(p[None], row(1 - mean, mean), row(0.5, 0.5))[0]
+        assert_close(found, scaled / scaled.sum(), atol=1e-12, rtol=0)
+
+
 @given(simplex())
 @settings(max_examples=20, deadline=None)
 def test_no_rows(p):

@@ -169,6 +169,18 @@ def test_merge_finds_what_is_missing(tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_folders_with_different_pivots_are_not_merged(tmp_path, turned):
+    # Else the views of a pivot that the first folder lacks would be left out without a word.
+    filled(tmp_path / "one", rows=[0, 2], shard=0, shards=2)
+    filled(tmp_path / "two", rows=[1], shard=1, shards=2, pivots=("de", "ru"))
+    folders = [tmp_path / "one", tmp_path / "two"]
+    with pytest.raises(BacktranslateError, match="finish all shards first") as refusal:
+        merge(folders[::-1] if turned else folders, TEXTS, tmp_path / "views.jsonl")
+    assert '["de"]' in str(refusal.value) and '["de", "ru"]' in str(refusal.value)
+    assert not (tmp_path / "views.jsonl").exists()
+
+
 # --- disks
 
 

@@ -98,6 +98,14 @@ def test_length_windows_keep_like_lengths_together():
     assert means != sorted(means) and means != sorted(means, reverse=True)
 
 
+@pytest.mark.parametrize(("rows", "batch"), [(12, 4), (13, 4), (9, 2)])
+def test_a_window_is_at_most_one_pass(rows, batch):
+    # In a longer one a row would meet itself: its copies are of one length.
+    order = Order(np.arange(rows), batch, [0], np.arange(rows) * 10, window=50)
+    window = np.concatenate([order[k] for k in range(rows // batch)])
+    assert len(np.unique(window)) == len(window)
+
+
 def test_windows_come_in_orders_of_their_own():
     # With all rows in each window, a batch is known by its place among the sorted lengths.
     def places(seed, window):

@@ -205,6 +205,17 @@ def test_noise_touches_the_labelled_rows_alone_and_nests(case, one, other):
     assert (corrupt_labels(labels, rows, 0, classes, seed) == labels).all()
 
 
+@pytest.mark.parametrize(
+    ("count", "share", "replaced"),
+    [(10, 0.34, 3), (10, 0.36, 4), (10, 0.04, 0), (10, 0.06, 1), (10, 0.99, 10), (7, 0.5, 4)],
+)
+def test_the_share_of_noise_is_rounded_to_the_nearest_row(count, share, replaced):
+    labels, rows = np.arange(40) % 2, np.arange(5, 5 + count)
+    # Of a million classes none is drawn twice: every row that is replaced is seen.
+    noisy = corrupt_labels(labels, rows, share, 10**6)
+    assert (noisy != labels).sum() == replaced
+
+
 def test_noise_is_uniform_over_all_classes():
     labels = np.repeat([0, 1, 2, 3], 5000)
     rows = np.arange(20000)
@@ -321,8 +332,9 @@ def test_official_split_says_how_many_rows_it_needs(classes, rows, count, pool, 
 
 
 def test_official_split_refuses_a_pool_that_reaches_into_the_labelled_rows():
-    with pytest.raises(InputError, match="pool of 0 to 5000 rows"):
-        official_split(np.arange(40000) % 4, 10, 5001)
+    for classes in (4, 9, 11):  # ten alone have the larger one
+        with pytest.raises(InputError, match=f"{classes} classes has a pool of 0 to 5000 rows"):
+            official_split(np.arange(8000 * classes) % classes, 10, 5001)
 
 
 def test_duplicates_are_found_across_white_space():

@@ -240,6 +240,16 @@ def test_the_first_half_of_the_epochs_is_plain(make_model, make_batch, epochs):
     assert mixing == [e for e in LATE["mixup_epochs_zero_based"][str(epochs)] for _ in range(3)]
 
 
+@pytest.mark.parametrize(
+    ("epochs", "first"), [(0.4, 0), (1.2, 1), (2.0, 1), (3.25, 2), (3.5, 2), (4.0, 2), (4.1, 2)]
+)
+def test_a_part_of_an_epoch_counts_as_a_whole_one(epochs, first):
+    # Of E = ⌈epochs⌉ the first half, rounded down, is plain: ⌊E/2⌋ = 0, 1, 1, 2, 2, 2, 2.
+    steps = np.arange(0, epochs, 0.05)
+    mixed = [x for x in steps if MixupTransformer().mixing(Progress(0, 1, float(x), epochs))]
+    assert mixed == [x for x in steps if x >= first]
+
+
 def test_the_share_of_plain_epochs_is_a_setting():
     def mixed(share):
         method = MixupTransformer(plain_share=share)

@@ -182,16 +182,17 @@ def test_padding_width_and_filler_have_no_part_in_a_text(kind, layer, rows, extr
         assert (states >= 0).all() and not wide[~wide_mask].any()
 
 
+@pytest.mark.parametrize("mask", [MASK, None], ids=["masked", "unmasked"])
 @pytest.mark.parametrize("branches", ["shared", "independent"])
 @pytest.mark.parametrize("layer", [0, 1])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_mix_mixes_where_it_says_with_the_union_of_the_masks(kind, layer, branches):
+def test_a_mix_mixes_where_it_says_with_the_union_of_the_masks(kind, layer, branches, mask):
     encoder = make(kind)
     mix = Mix(tensor([0.9, 0.3, 0.5]), PARTNER)
-    got, union = encoder(IDS, MASK, mix, layer, None, branches)
-    assert torch.equal(union, MASK | MASK[PARTNER])
+    got, union = encoder(IDS, mask, mix, layer, None, branches)
+    assert union is None if mask is None else torch.equal(union, mask | mask[PARTNER])
     if layer == 1:
-        own = encoder(IDS, MASK)[0]
+        own = encoder(IDS, mask)[0]
         want = [lam * own[i] + (1 - lam) * own[PARTNER[i]] for i, lam in enumerate(mix.lam)]
         close(got, torch.stack(want))
     else:  # a row at a time, as a word vector of its own at every position
@@ -202,7 +203,7 @@ def test_a_mix_mixes_where_it_says_with_the_union_of_the_masks(kind, layer, bran
                 {**encoder.state_dict(), "words.weight": alone.words.weight}
             )
             ids = torch.arange(1, 7).unsqueeze(0)
-            close(got[i : i + 1], alone(ids, union[i : i + 1])[0])
+            close(got[i : i + 1], alone(ids, None if union is None else union[i : i + 1])[0])
 
 
 @pytest.mark.parametrize("layer", [0, 1])

@@ -84,6 +84,16 @@ def test_every_arm_makes_the_same_updates(learner, tmp_path, length):
     assert [*updates.values()] == [expected] * 4
 
 
+def test_members_of_a_committee_differ_in_their_seed(learner, tmp_path):
+    recipe = learner("active.policy=committee", "active.committee=3", "active.rounds=1")
+    begin_active(recipe, tmp_path, quiet=True).go_on()
+    point, losses = tmp_path / "points" / "round-00", []
+    for folder in (point, point / "member-1", point / "member-2"):
+        lines = [json.loads(x) for x in (folder / "metrics.jsonl").read_text().splitlines()]
+        losses.append([x["loss/total"] for x in lines if x["kind"] == "train"])
+    assert all(losses) and losses[0] != losses[1] != losses[2] != losses[0]
+
+
 # In the seed set's training, in a further member's (the second of which is done), in the last.
 @pytest.mark.parametrize(("policy", "at"), [("random", 4), ("committee", 14), ("random", 9)])
 def test_killed_and_resumed_gives_the_same_curve(learner, tmp_path, monkeypatch, policy, at):

@@ -196,6 +196,26 @@ def test_test_is_scored_once_at_the_end_or_at_every_tie(tiny, tmp_path):
         assert [x.pop("clock") and x for x in once] == [x.pop("clock") and x for x in ties]
 
 
+def test_dev_equal_to_the_best_is_a_tie(tiny, tmp_path):
+    run = Run.prepare(
+        tiny("training.steps=6", "training.evaluate_every=1", "training.test_at_every_tie=true")
+    )
+    dev = iter([(0.5, 1.0), (0.4, 1.0), (0.5, 2.0), (0.6, 1.0), (0.6, 0.5), (0.5, 0.1)])
+    tests = []
+
+    def measure(model, part):
+        if part == "dev":
+            return dict(zip(("accuracy", "loss"), next(dev), strict=True))
+        tests.append(len(tests))
+        return {"accuracy": tests[-1] / 10, "loss": 1.0}
+
+    run.trainer.measure = measure
+    result = run.trainer.fit(tmp_path, run.data.train.label_names, {}, quiet=True)
+    # Worse, with a larger loss beside an equal accuracy, is a tie all the same; the last counts.
+    assert [x["step"] for x in metrics(tmp_path, "test")] == [1, 3, 4, 5]
+    assert result["test"]["accuracy"] == 0.3 and result["best_step"] == 5
+
+
 def test_without_dev_the_last_weights_count(tiny, tmp_path):
     result = train(tiny("data.dev_per_class=0"), folder=tmp_path, quiet=True)
     assert result["dev"] == {} and result["best_step"] == -1 and result["test"]["accuracy"] >= 0
