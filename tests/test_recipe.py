@@ -307,3 +307,18 @@ def test_flat_names_every_field_once():
     }
     fields |= {f"tmix.{f.name}" for f in dataclasses.fields(recipe.method)}
     assert set(flat(recipe)) == fields | {"name", "method"}
+
+
+@pytest.mark.parametrize(("earlier", "now"), [("true", "all"), ("false", "unlabelled")])
+def test_what_version_0_1_wrote_of_lengths_keeps_its_meaning(earlier, now, tmp_path):
+    # Then it spoke of labelled rows alone, and unlabelled ones were always batched by length.
+    path = tmp_path / "recipe.toml"
+    path.write_text(f"[training]\nby_length = {earlier}\n", encoding="utf-8")
+    assert load_recipe(path).training.by_length == now
+    assert load_recipe(path, ["training.by_length=none"]).training.by_length == "none"
+
+
+@pytest.mark.parametrize("folder", ["official", "paper"])
+def test_batches_of_the_reproduction_are_drawn_whatever_the_lengths(folder):
+    recipes = [load_recipe(path) for path in sorted((EXPERIMENTS / folder).glob("*.toml"))]
+    assert recipes and all(recipe.training.by_length == "none" for recipe in recipes)

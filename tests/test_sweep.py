@@ -80,7 +80,7 @@ def test_every_combination_is_a_run_and_a_second_call_trains_nothing(small, tmp_
     recipe.write_text("".join(x for x in lines if "by_length" not in x), encoding="utf-8")
     assert sweep(small, ["training.steps=2"], axes, tmp_path / "out") == results
     with pytest.raises(InputError, match="another recipe"):
-        sweep(small, ["training.steps=2", "training.by_length=true"], axes, tmp_path / "out")
+        sweep(small, ["training.steps=2", "training.by_length=all"], axes, tmp_path / "out")
     # The same run by itself gives the same numbers.
     alone = train(load_recipe(folder / "recipe.toml"), folder=tmp_path / "alone", quiet=True)
     assert alone["test"] == results[-1]["test"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -330,7 +330,7 @@ class Feed:
         batch: int,
         batch_unlabelled: int,
         seed: int,
-        by_length: bool = False,
+        by_length: Literal["none", "unlabelled", "all"] = "none",
         pad_to: int = 0,
     ):
         """Joins what a run feeds on.
@@ -345,18 +345,20 @@ class Feed:
             batch: labelled rows a batch.
             batch_unlabelled: unlabelled texts a batch, ignored without `views`.
             seed: of the two orders.
-            by_length: batches of labelled rows of like length; those of unlabelled rows always are.
+            by_length: whose batches are of rows of like length.
             pad_to: least width in tokens (0: only as wide as the batch needs).
         """
         if target_of(labels) == "scores":
             labels = labels.astype(np.float32)
         self.source, self.labels, self.row_ids = source, labels, row_ids
         self.views, self.pad_to = views, pad_to
-        lengths = source.lengths if by_length else None
-        self.labelled = Order(labelled, batch, [seed, 1], lengths)
+        lengths = source.lengths
+        self.labelled = Order(labelled, batch, [seed, 1], lengths if by_length == "all" else None)
         self.unlabelled = None
         if views is not None:
-            self.unlabelled = Order(unlabelled, batch_unlabelled, [seed, 2], source.lengths)
+            self.unlabelled = Order(
+                unlabelled, batch_unlabelled, [seed, 2], None if by_length == "none" else lengths
+            )
 
     def batch(self, k: int, generator: np.random.Generator) -> Batch:
         """Batch k. Only views that are made on the fly (word dropout) use the generator."""

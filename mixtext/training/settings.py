@@ -18,8 +18,8 @@ class TrainingSettings(Settings):
         seed: of everything drawn during training: weights of the head, dropout, order, λ, layers.
         batch: labelled rows a step.
         batch_unlabelled: unlabelled texts a step; each brings its views along.
-        by_length: put labelled rows of like length into a batch, which then pads little: faster
-            where lengths differ much.
+        by_length: which rows are put into batches of like length, which then pad little:
+            `unlabelled`, `all`, or `none`, as in the paper.
         steps: length of the training in steps; or give `epochs`.
         epochs: length in epochs, when `steps` is 0.
         steps_per_epoch: steps of an epoch; 0: as many as pass over the labelled rows once.
@@ -55,7 +55,7 @@ class TrainingSettings(Settings):
     seed: Annotated[int, Ge(0)] = 0
     batch: Annotated[int, Ge(1)] = 8
     batch_unlabelled: Annotated[int, Ge(0)] = 16
-    by_length: bool = False
+    by_length: Literal["none", "unlabelled", "all"] = "unlabelled"
     steps: Annotated[int, Ge(0)] = 200
     epochs: Annotated[int, Ge(0)] = 0
     steps_per_epoch: Annotated[int, Ge(0)] = 0
@@ -82,6 +82,8 @@ class TrainingSettings(Settings):
 
     def __post_init__(self) -> None:
         """Refuses a length in both steps and epochs, or in neither."""
+        if isinstance(self.by_length, bool):  # what version 0.1 wrote: labelled rows too, or not
+            object.__setattr__(self, "by_length", "all" if self.by_length else "unlabelled")
         super().__post_init__()
         if (self.steps > 0) == (self.epochs > 0):
             raise InputError(

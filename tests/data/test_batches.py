@@ -313,6 +313,30 @@ def feed(views=TWO_VIEWS, batch_unlabelled=3, **changes):
     return made, tokens, labels
 
 
+@pytest.mark.parametrize(
+    ("by_length", "labelled", "unlabelled"),
+    [("none", False, False), ("unlabelled", False, True), ("all", True, True)],
+)
+def test_whose_batches_are_of_like_length(by_length, labelled, unlabelled):
+    generator = np.random.default_rng(1)
+    texts = [" ".join(["cat"] * n) for n in generator.permutation(np.arange(1, 201))]
+    tokens = tokenise(wordpiece(), texts, max_length=300)
+    views = WordDropout(0.1, copies=0)
+    made = Feed(
+        *(tokens, np.zeros(200, dtype=np.int64), [str(i) for i in range(200)]),
+        *(np.arange(100), np.arange(100, 200), views),
+        **{"batch": 5, "batch_unlabelled": 5, "seed": 0, "by_length": by_length},
+    )
+    spread = {"labelled": [], "unlabelled": []}
+    for k in range(20):
+        rows = np.array([int(x) for x in made.batch(k, generator).row_ids])
+        for part, picked in (("labelled", rows[:5]), ("unlabelled", rows[5:])):
+            spread[part].append(np.ptp(tokens.lengths[picked]))
+    # In order of length 5 of 100 texts span some 10 tokens of 200, at random some 130.
+    assert (np.mean(spread["labelled"]) < 40) == labelled
+    assert (np.mean(spread["unlabelled"]) < 40) == unlabelled
+
+
 def test_rows_of_a_batch():
     made, tokens, labels = feed()
     batch = made.batch(3, np.random.default_rng(0))
