@@ -38,10 +38,7 @@ def run(
 
     loaded = build_recipe(TaggingRecipe, read_toml(recipe), overrides, str(recipe))
     folder = run or Path("runs") / loaded.name
-    active = begin_active(loaded, folder, resume)
-    for note in active.data.notes:
-        print(f"note  {note}", file=sys.stderr)
-    return _report(folder, active.go_on())
+    return _report(folder, begin_active(loaded, folder, resume).go_on())
 
 
 def query(run: Annotated[Path, POSITIONAL], out: Path | None = None) -> int:
@@ -81,7 +78,7 @@ def label(run: Annotated[Path, POSITIONAL], file: Annotated[Path, POSITIONAL]) -
     from mixtext.tagging.run import open_active
 
     active = open_active(run)
-    active.take(active.saved(), file)
+    active.take(file)
     return _report(run, active.go_on())
 
 

@@ -61,7 +61,7 @@ def train(
     from mixtext.tagging.run import TaggerRun, train_tagger
 
     prepare: Callable[[], Run | TaggerRun]
-    train_it: Callable[..., dict[str, Any]]
+    train_it: Callable[..., Any]
     values = read_toml(recipe)
     if values.get("task") == TaggingRecipe.task:
         tagging = build_recipe(TaggingRecipe, values, overrides, str(recipe))

@@ -1,12 +1,21 @@
-"""Writing files: whole, or not at all."""
+"""Files: written whole or not at all, read or refused with a sentence, folders held by a lock."""
 
+import fcntl
+import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from mixtext.errors import InputError
+
+WAY_OUT = "bring it back from a copy, or begin anew in another folder"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -24,8 +33,73 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object that a run has written.
+
+    Raises:
+        InputError: the file is missing, empty or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing: {WAY_OUT}.")
+    raw = path.read_bytes()
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise InputError(f"{path} is {'damaged' if raw.strip() else 'empty'}: {WAY_OUT}.")
+    return value
+
+
 def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     """Saves tensors and waits until they are on the disk. Tied tensors are stored twice."""
     save_file({name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}, path)
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Loads tensors that a run has saved.
+
+    Raises:
+        InputError: the file is missing, cut off or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing: {WAY_OUT}.")
+    try:
+        return load_file(path)
+    except (SafetensorError, ValueError):
+        raise InputError(f"{path} is damaged: {WAY_OUT}.") from None
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file; of a folder, that of the names and contents of the files right in it.
+
+    Hidden files and folders in the folder do not count.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    parts = [x for x in path.iterdir() if x.is_file() and not x.name.startswith(".")]
+    lines = [f"{part.name} {checksum(part)}\n" for part in sorted(parts)]
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps a folder for this process alone, by a lock on the file `lock` in it, which stays there.
+
+    The kernel lets go of the lock when the process ends, however it ends.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    with (folder / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"another process is at work in {folder}: wait until it has ended, or take "
+                "another folder."
+            ) from None
+        yield

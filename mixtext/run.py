@@ -1,58 +1,51 @@
-"""A run: recipe in, run folder out.
-
-runs/<name>/
-  recipe.toml        the recipe with every field written out
-  environment.json   versions, checksums of the data, sizes of the split
-  metrics.jsonl      every number, one line an interval: the truth
-  tensorboard/       the same for the eye
-  checkpoints/       the last state and the best weights
-  result.json        what came out
-  model/             the model, an ordinary Hugging Face folder with a head beside it
-"""
+"""Runs of classifiers, and of regression: recipe in, run folder out."""
 
 import hashlib
-import json
-import platform
 import sys
-import time
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from mixtext.data.batches import Batch, Feed, Source, Tokens, tokenise
 from mixtext.data.corpus import Corpus, renumber_labels
 from mixtext.data.prepare import Data, prepare_data
 from mixtext.data.views import ViewSource, WordDropout, back_translate, stored_views
+from mixtext.data.vocabulary import vectors_path
 from mixtext.errors import InputError
-from mixtext.files import write_json, write_text
-from mixtext.inference import Predictor, export, rows_of
+from mixtext.inference import Predictor, export, load, rows_of
 from mixtext.methods import METHODS
 from mixtext.metrics import metrics_of
 from mixtext.models.build import build_model
 from mixtext.models.classifier import Classifier
-from mixtext.recipe import Recipe, changed, dump_recipe, flat, load_recipe
-from mixtext.training.checkpoints import Checkpoints
+from mixtext.models.folder import model_folder
+from mixtext.models.pretrained import encoder_folder
+from mixtext.models.settings import VECTOR_ENCODERS, WORD_ENCODERS
+from mixtext.recipe import Recipe, changed
+from mixtext.run_folder import SAMPLE, PreparedRun, Result, environment, train_in
 from mixtext.training.device import choose_device
 from mixtext.training.loop import Trainer
 from mixtext.training.scoring import predict_rows
 
-PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scikit-learn", "safetensors")
-
 
 @dataclass
-class Run:
-    """A recipe made ready: data split and tokenised, model built, trainer set up."""
+class Run(PreparedRun[Predictor]):
+    """A run of a classifier, or of regression.
+
+    Attributes:
+        sources: the rows of `train` and `test` as the model takes them.
+        views_file: what views are read from, None where they are not read.
+        notes: sentences about what was found and made.
+    """
 
     recipe: Recipe
     data: Data
-    tokenizer: Any
     feed: Feed
     trainer: Trainer[Classifier, Batch]
     sources: dict[str, Source]
+    views_file: Path | None
     notes: list[str]
 
     @classmethod
@@ -69,7 +62,7 @@ class Run:
             )
         check_method(recipe, data.train)
         model, tokenizer, notes = build_model(recipe.model, data.train, recipe.training.seed)
-        views = read_view_source(recipe, data, tokenizer)
+        views, views_file = read_view_source(recipe, data, tokenizer)
         recipe.method.check(
             model.encoder.layers,
             None if views is None else views.copies,
@@ -85,6 +78,7 @@ class Run:
         pad_to = recipe.model.max_length if recipe.model.pad_to_max else 0
         parts = {
             "dev": ("train", data.split.dev, data.train.labels),
+            "sample": ("train", data.split.dev[:SAMPLE], data.train.labels),
             "labelled": ("train", data.split.labelled, data.train.labels),
         }
         if data.test is not None:
@@ -126,7 +120,18 @@ class Run:
             has_dev=len(data.split.dev) > 0,
             generator=np.random.default_rng(recipe.training.seed),
         )
-        return cls(recipe, data, tokenizer, feed, trainer, sources, [*data.notes, *notes])
+        return cls(
+            recipe=recipe,
+            data=data,
+            tokenizer=tokenizer,
+            feed=feed,
+            trainer=trainer,
+            class_names=data.train.label_names,
+            sizes={x: len(rows) for x, (_, rows, _) in parts.items() if x in ("dev", "test")},
+            sources=sources,
+            views_file=views_file,
+            notes=[*data.notes, *notes],
+        )
 
     def describe(self) -> str:
         """The plan in words: data, split sizes, method, steps."""
@@ -158,41 +163,31 @@ class Run:
         ]
         return "\n".join(lines + [f"note      {note}" for note in (*self.notes, *recipe.waiting())])
 
-    def estimate(self) -> float:
-        """Seconds that the training will take, from three timed steps and one scored batch.
+    def environment(self) -> dict[str, Any]:
+        """Checksums of data and split, and of the files that model and views come from."""
+        data, model = self.data, self.recipe.model
+        rows = np.concatenate([data.split.labelled, data.split.unlabelled, data.split.dev])
+        checksums = {
+            "train": data.train.checksum(),
+            "test": None if data.test is None else data.test.checksum(),
+            "split": hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(),
+        }
+        files: dict[str, Path | str] = {}
+        if self.views_file is not None:
+            files["views"] = self.views_file
+        if model.start:
+            files["files of model.start"] = model_folder(Path(model.start))
+        elif model.encoder in WORD_ENCODERS:
+            if model.embedding.startswith("Pretrain"):
+                files["word vectors"] = vectors_path(model.vectors)
+        elif model.encoder not in VECTOR_ENCODERS:
+            files["files of the encoder"] = encoder_folder(model.encoder)
+        return environment(self.trainer.device, checksums, files)
 
-        The steps are real ones: throw the run away afterwards.
-        """
-        trainer, plan = self.trainer, self.trainer.plan
-        times = []
-        for step in range(4):  # the first warms up
-            start = time.monotonic()
-            trainer.step(step, lambda outcome, batch: None)
-            times.append(time.monotonic() - start)
-        seconds = sorted(times[1:])[1] * plan.total
-        dev = self.data.split.dev
-        if len(dev):
-            some = min(len(dev), 2 * self.recipe.training.eval_batch)
-            start = time.monotonic()
-            predict_rows(
-                trainer.model,
-                self.sources["train"],
-                dev[:some],
-                pad_to=self.feed.pad_to,
-                precision=self.recipe.training.precision,
-            )
-            a_row = (time.monotonic() - start) / some
-            test = 0 if self.data.test is None else len(self.data.test)
-            seconds += a_row * (len(dev) * (plan.total // max(1, plan.evaluate)) + test)
-        return seconds
-
-    def fit(self, folder: Path, quiet: bool = False) -> dict[str, Any]:
-        """Trains in a run folder (see `train`) and writes result and model."""
-        started = time.time()
-        recipe, data = self.recipe, self.data
-        write_json(folder / "environment.json", self.environment())
-        outcome = self.trainer.fit(folder, data.train.label_names, flat(recipe), quiet)
-        result = {
+    def about(self) -> dict[str, Any]:
+        """What result.json says of recipe and data."""
+        recipe, data, views = self.recipe, self.data, self.feed.views
+        return {
             "name": recipe.name,
             "method": recipe.method.name,
             "corpus": data.train.name,
@@ -203,42 +198,32 @@ class Run:
             "labels_per_class": recipe.data.labels_per_class,
             "labelled": len(data.split.labelled),
             "unlabelled": len(data.split.unlabelled) if recipe.method.unlabelled else 0,
-            "views": "" if self.feed.views is None else self.feed.views.description,
+            "views": "" if views is None else views.description,
             "dev_rows": len(data.split.dev),
-            "test_rows": 0 if data.test is None else int(data.test.labelled.sum()),
+            "test_rows": self.sizes.get("test", 0),
             "split_seed": recipe.data.split_seed,
             "seed": recipe.training.seed,
             "settings": changed(recipe),
-            **outcome,
-            "clock": {"seconds": round(time.time() - started, 1)},
         }
-        model = self.trainer.method.evaluated(self.trainer.model)
-        export(
-            folder / "model",
-            model,
-            self.tokenizer,
-            recipe.model,
-            data.train,
-            recipe.training.precision,
-        )
-        write_json(folder / "result.json", result)
-        return result
 
-    def environment(self) -> dict[str, Any]:
-        """Versions, and checksums of the data and of the split."""
-        data = self.data
-        rows = np.concatenate([data.split.labelled, data.split.unlabelled, data.split.dev])
-        return {
-            "python": platform.python_version(),
-            "packages": {name: version(name) for name in PACKAGES},
-            "device": str(self.trainer.device),
-            "threads": torch.get_num_threads(),
-            "data": {
-                "train": data.train.checksum(),
-                "test": None if data.test is None else data.test.checksum(),
-                "split": hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(),
-            },
-        }
+    def export(self, folder: Path) -> None:
+        """Writes the model folder."""
+        recipe, train = self.recipe, self.data.train
+        precision = recipe.training.precision
+        export(folder, self.model, self.tokenizer, recipe.model, train, precision)
+
+    def predictor(self) -> Predictor:
+        """The model as it is now, ready for new rows."""
+        train = self.data.train
+        return Predictor(
+            self.model,
+            self.tokenizer,
+            self.recipe.model,
+            train.rows,
+            train.target,
+            train.label_names,
+            self.recipe.training.precision,
+        )
 
 
 def check_method(recipe: Recipe, train: Corpus) -> None:
@@ -259,13 +244,18 @@ def check_method(recipe: Recipe, train: Corpus) -> None:
         )
 
 
-def read_view_source(recipe: Recipe, data: Data, tokenizer: Any) -> ViewSource | None:
-    """Where the recipe's views come from; None for a method without unlabelled rows."""
+def read_view_source(
+    recipe: Recipe, data: Data, tokenizer: Any
+) -> tuple[ViewSource | None, Path | None]:
+    """Where the recipe's views come from, and the file they are read from, if they are.
+
+    A method without unlabelled rows has no views.
+    """
     if not recipe.method.unlabelled:
-        return None
+        return None, None
     if not recipe.views.file and not recipe.views.backend:
-        return WordDropout(recipe.views.rate, recipe.views.copies)
-    file: str | Path = recipe.views.file
+        return WordDropout(recipe.views.rate, recipe.views.copies), None
+    file = Path(recipe.views.file)
     if recipe.views.backend:
         file = back_translate(recipe.views, data.train, data.split.unlabelled, sys.stderr)
 
@@ -280,7 +270,7 @@ def read_view_source(recipe: Recipe, data: Data, tokenizer: Any) -> ViewSource |
             special_tokens=recipe.model.special_tokens,
         )
 
-    return stored_views(file, data.train, data.split.unlabelled, tokenise_views)
+    return stored_views(file, data.train, data.split.unlabelled, tokenise_views), file
 
 
 def train(
@@ -291,8 +281,8 @@ def train(
     folder: str | Path | None = None,
     resume: bool = False,
     quiet: bool = False,
-) -> dict[str, Any]:
-    """Trains a recipe and returns its result.
+) -> Result[Predictor]:
+    """Trains a recipe and returns what came out: scores, and the trained model.
 
     Args:
         recipe: what to do; None: MixText with default settings.
@@ -302,71 +292,22 @@ def train(
         resume: go on with an unfinished run; one that is finished is returned as it is.
         quiet: print nothing.
 
-    Returns:
-        What `result.json` holds: `dev` and `test` metrics, `steps`, `best_step`, sizes, seeds.
-
     Raises:
-        InputError: bad input; nothing that was made before is lost.
+        InputError: bad input, or a folder that may not be gone on with; nothing that was made
+            before is lost.
         Diverged: the loss is no number any more; the last good checkpoint is kept.
 
     Example:
         ```python
         corpus = Corpus.from_lists(texts, labels)  # a label of None is an unlabelled row
         result = train(Recipe(name="mine"), corpus=corpus)
-        predict("runs/mine", ["some text"])
+        result.test["accuracy"], result.predictor.predict(["some text"])
         ```
     """
     recipe = recipe or Recipe()
     folder = Path(folder or Path("runs") / recipe.name)
-    result = check_folder(folder, recipe, resume)
-    if result is not None:
-        return result
-    run = Run.prepare(recipe, corpus, test)
-    check_data(folder, run)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "recipe.toml", dump_recipe(recipe))
-    if not quiet:
-        print(run.describe(), file=sys.stderr)
-    return run.fit(folder, quiet)
-
-
-def check_folder(folder: Path, recipe: Recipe, resume: bool) -> dict[str, Any] | None:
-    """Refuses a folder that holds another run; the result where this run is finished already."""
-    saved = folder / "recipe.toml"
-    if not saved.is_file():
-        # A run that was killed as it began leaves at most this.
-        half_written = {saved.with_name("recipe.toml.tmp")}
-        if folder.exists() and (not folder.is_dir() or {*folder.iterdir()} - half_written):
-            raise InputError(f"{folder} exists and is not a run folder: name another with --run.")
-        return None
-    # Loaded, not word for word: a run of an earlier version lacks fields that came since.
-    if load_recipe(saved) != recipe:
-        raise InputError(
-            f"run folder {folder} already holds another recipe ({saved}): "
-            "name another folder with --run."
-        )
-    if not resume:
-        raise InputError(
-            f"run folder {folder} already holds this run: add --resume to go on with it, or name "
-            "another folder with --run."
-        )
-    finished = folder / "result.json"
-    if not finished.is_file():
-        return None
-    return dict(json.loads(finished.read_text(encoding="utf-8")))
-
-
-def check_data(folder: Path, run: Run) -> None:
-    """Refuses to go on with a run whose data have changed since."""
-    saved = folder / "environment.json"
-    if saved.is_file() and Checkpoints(folder / "checkpoints").index:
-        before = json.loads(saved.read_text(encoding="utf-8"))["data"]
-        for part, checksum in run.environment()["data"].items():
-            if before[part] != checksum:
-                raise InputError(
-                    f"the {part} data of run folder {folder} have changed since it began: "
-                    "bring them back, or start anew in another folder with --run."
-                )
+    prepare = partial(Run.prepare, recipe, corpus, test)
+    return train_in(folder, recipe, prepare, load, resume, quiet)
 
 
 def evaluate(predictor: Predictor, corpus: Corpus) -> dict[str, float]:

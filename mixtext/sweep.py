@@ -94,7 +94,7 @@ def sweep(
         raise InputError(f"two combinations are called {twice!r}: vary other values.")
     results = []
     for number, (name, loaded) in enumerate(plans, 1):
-        result = train(loaded, folder=folder / name, resume=True, quiet=quiet)
+        result = train(loaded, folder=folder / name, resume=True, quiet=quiet).values
         for part in ("checkpoints", "model")[: 2 - keep_models]:
             shutil.rmtree(folder / name / part, ignore_errors=True)
         results.append(result)

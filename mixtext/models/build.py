@@ -82,6 +82,11 @@ def build_model(
     return _assemble(settings, encoder, outputs), tokenizer, notes
 
 
+def model_folder(run: Path) -> Path:
+    """The model folder of a run; a folder without one is taken for a model folder itself."""
+    return run / "model" if (run / "model" / "mixtext.json").is_file() else run
+
+
 def load_model(run: Path) -> tuple[Classifier, Any, dict[str, Any]]:
     """Loads the model of a run folder, or a model folder.
 

@@ -56,6 +56,20 @@ def load_tokenizer(name_or_path: str, revision: str | None = None) -> Any:
         return _tokenizer(source, where)
 
 
+def encoder_folder(name_or_path: str) -> Path | str:
+    """The folder that an encoder is loaded from, its snapshot if it is of the hub.
+
+    Its name instead, where the hub's cache does not tell.
+    """
+    source = _minilm_path() if name_or_path == "minilm" else name_or_path
+    if Path(source).is_dir():
+        return Path(source)
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(source, "config.json")
+    return Path(config).parent if isinstance(config, str) else source
+
+
 def _tokenizer(source: str, where: dict[str, Any]) -> Any:
     from transformers import AutoTokenizer
 

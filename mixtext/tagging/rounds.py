@@ -29,7 +29,7 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
 from mixtext.errors import InputError
-from mixtext.files import write_json, write_text
+from mixtext.files import WAY_OUT, locked, read_json, write_json, write_text
 from mixtext.tagging.conll import TaggedCorpus, read_conll, write_conll
 from mixtext.tagging.data import TagData
 from mixtext.tagging.generation import Generated, Maker, show, soft_sentences
@@ -78,6 +78,7 @@ class ActiveRun:
         training: of each round's training.
         data: seed set, pool, and parts to score on.
         method: SeqMix's settings; a rate of 0 generates nothing.
+        about: what curve.json says of the run besides its learning curve.
         quiet: print nothing.
     """
 
@@ -87,31 +88,43 @@ class ActiveRun:
     training: TrainingSettings
     data: TagData
     method: SeqMix
+    about: dict[str, Any]
     quiet: bool = False
 
     def go_on(self) -> State:
         """Goes on until the last round is trained, or until a person is to label.
 
         Raises:
-            InputError: the pool is too small, or lacks the labels that are to be revealed.
+            InputError: another process is at work in the folder, or one of its files is damaged.
             Diverged: a training is lost; the rounds before it are kept.
         """
-        state = self.load() or self.begin()
-        while state.phase != "done":
-            if state.phase == "train":
-                self.train(state)
-            elif self.settings.annotator == "gold" or self.labels_file(state.round + 1).is_file():
-                self.reveal(state)
-            else:
-                break
-        return state
+        with locked(self.folder):
+            state = self.load() or self.begin()
+            while state.phase != "done":
+                if state.phase == "train":
+                    self.train(state)
+                elif (
+                    self.settings.annotator == "gold" or self.labels_file(state.round + 1).is_file()
+                ):
+                    self.reveal(state)
+                else:
+                    return state
+            write_json(self.folder / "curve.json", {**self.about, "curve": state.curve})
+            return state
 
     def load(self) -> State | None:
-        """The saved state, or None where there is none yet."""
+        """The saved state, or None where there is none yet.
+
+        Raises:
+            InputError: it is damaged, or missing beside what a run has left.
+        """
         path = self.folder / STATE
-        if not path.is_file():
+        if not path.is_file() and not (self.folder / "points").exists():
             return None
-        return State(**json.loads(path.read_text(encoding="utf-8")))
+        try:
+            return State(**read_json(path))
+        except TypeError:
+            raise InputError(f"{path} is damaged: {WAY_OUT}.") from None
 
     def saved(self) -> State:
         """The saved state.
@@ -155,7 +168,6 @@ class ActiveRun:
     def begin(self) -> State:
         """The first state: the seed set is labelled and augmented, everything else in the pool."""
         state = State(0, "train", list(self.data.pool.ids))
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.augment(state, np.random.default_rng(self.training.seed))
         self.save(state)
         return state
@@ -279,9 +291,18 @@ class ActiveRun:
                 yield read_labels(self.labels_file(number), asked)
 
     def generated(self, round_: int) -> list[Generated]:
-        """What was generated in a round."""
+        """What was generated in a round.
+
+        Raises:
+            InputError: the file is missing or damaged.
+        """
         path = self.generated_file(round_)
-        return [Generated(**json.loads(line)) for line in path.read_text("utf-8").splitlines()]
+        try:
+            lines = path.read_text("utf-8").splitlines()
+            return [Generated(**json.loads(line)) for line in lines]
+        except (FileNotFoundError, ValueError, TypeError):
+            state = "damaged" if path.is_file() else "missing"
+            raise InputError(f"{path} is {state}: {WAY_OUT}.") from None
 
     def generated_file(self, round_: int) -> Path:
         """Where a round's generated sentences are."""
@@ -305,18 +326,21 @@ class ActiveRun:
         asked = self.data.pool.select(_rows(self.data.pool, state.queries[-1]))
         return replace(asked, tags=[np.full(len(words), -1) for words in asked.sentences])
 
-    def take(self, state: State, file: Path) -> None:
+    def take(self, file: Path) -> None:
         """Checks a person's labels of the last query and keeps them.
 
         Raises:
-            InputError: sentences are missing, changed, or not labelled; a tag is unknown.
+            InputError: sentences are missing, changed, or not labelled; a tag is unknown; another
+                process is at work in the folder.
         """
-        labels = read_labels(file, self.asked(state))
-        path = self.labels_file(state.round + 1)
-        path.parent.mkdir(exist_ok=True)
-        half = path.with_suffix(".tmp")
-        write_conll(labels, half)
-        half.replace(path)
+        with locked(self.folder):
+            state = self.saved()
+            labels = read_labels(file, self.asked(state))
+            path = self.labels_file(state.round + 1)
+            path.parent.mkdir(exist_ok=True)
+            half = path.with_suffix(".tmp")
+            write_conll(labels, half)
+            half.replace(path)
 
     def draw(self, state: State) -> None:
         """Writes the learning curve and generated sentences for TensorBoard, all anew."""

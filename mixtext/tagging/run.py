@@ -1,125 +1,75 @@
 """Runs of taggers: plain training, and active learning; the folders they fill."""
 
-import json
-import platform
-import sys
-import time
-from dataclasses import dataclass, field, replace
-from importlib.metadata import version
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mixtext.data.read.options import UNSAID, ReadOptions
+from mixtext.data.vocabulary import vectors_path
 from mixtext.errors import InputError
-from mixtext.files import write_json, write_text
-from mixtext.recipe import build_recipe, dump_recipe, flat
+from mixtext.files import write_text
+from mixtext.models.pretrained import encoder_folder
+from mixtext.recipe import build_recipe
+from mixtext.run_folder import (
+    SAMPLE,
+    PreparedRun,
+    Result,
+    environment,
+    open_folder,
+    refuse_changes,
+    train_in,
+)
 from mixtext.settings import read_toml
 from mixtext.tagging.data import TagData, TagDataSettings, heed, load_tag_data, read_tagged
-from mixtext.tagging.entities import load_tagger
+from mixtext.tagging.entities import TagPredictor, load_tagger
 from mixtext.tagging.generation import Generated, Maker, show, soft_sentences
 from mixtext.tagging.recipe import TaggingRecipe
-from mixtext.tagging.rounds import ActiveRun, State
+from mixtext.tagging.rounds import ActiveRun
 from mixtext.tagging.rows import TaggedBatch, hard_sentences
 from mixtext.tagging.seqmix import SeqMix
 from mixtext.tagging.tagger import Tagger
 from mixtext.tagging.tags import kinds_of
 from mixtext.tagging.training import save_tagger, tag_trainer
+from mixtext.training.device import choose_device
 from mixtext.training.loop import Trainer
 from mixtext.training.settings import plan_steps
 
-PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "nltk", "safetensors")
 
-
-def open_run(folder: Path, recipe: TaggingRecipe, data: TagData, resume: bool) -> None:
-    """Makes a run folder, or checks that it holds this very run and that `resume` allows it.
-
-    Raises:
-        InputError: the folder holds something else, or the data have changed.
-    """
-    saved, about = folder / "recipe.toml", folder / "environment.json"
+def environment_of(recipe: TaggingRecipe, data: TagData) -> dict[str, Any]:
+    """Checksums of the sentences and of the files that the models come from."""
     parts = {"seed": data.seed, "pool": data.pool, **data.parts}
     checksums = {name: part.checksum() if len(part) else None for name, part in parts.items()}
-    if saved.is_file():
-        # Loaded, not word for word: a run of an earlier version wrote its tables in another order.
-        if build_recipe(TaggingRecipe, read_toml(saved), where=str(saved)) != recipe:
-            raise InputError(
-                f"run folder {folder} already holds another recipe ({saved}): name another folder "
-                "with --run."
-            )
-        if not resume:
-            raise InputError(
-                f"run folder {folder} already holds this run: add --resume to go on with it, or "
-                "name another folder with --run."
-            )
-        before = json.loads(about.read_text(encoding="utf-8"))["data"] if about.is_file() else {}
-        for name, checksum in before.items():
-            if checksums.get(name) != checksum:
-                raise InputError(
-                    f"the {name} data of run folder {folder} have changed since it began: bring "
-                    "them back, or start anew in another folder with --run."
-                )
-        return
-    # A run that was killed as it began leaves at most these.
-    begun = {about, saved.with_name("recipe.toml.tmp"), about.with_name("environment.json.tmp")}
-    if folder.exists() and (not folder.is_dir() or {*folder.iterdir()} - begun):
-        raise InputError(f"{folder} exists and is not a run folder: name another with --run.")
-    folder.mkdir(parents=True, exist_ok=True)
-    environment = {
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
-        "data": checksums,
-    }
-    write_json(about, environment)
-    write_text(saved, dump_recipe(recipe))
-
-
-@dataclass(frozen=True)
-class ActiveLearning(ActiveRun):
-    """A run of active learning with the recipe that it follows."""
-
-    recipe: TaggingRecipe = field(default_factory=TaggingRecipe)
-
-    def go_on(self) -> State:
-        """As `ActiveRun.go_on`; at the end writes curve.json: the arm and its learning curve."""
-        state = super().go_on()
-        recipe = self.recipe
-        about = {
-            "name": recipe.name,
-            "corpus": self.data.seed.name,
-            "encoder": recipe.model.encoder,
-            "policy": recipe.active.policy,
-            "method": recipe.method.name,
-            "pairing": recipe.method.pairing if isinstance(recipe.method, SeqMix) else "",
-            "seed": recipe.training.seed,
-            "split_seed": recipe.data.split_seed,
-            "pool": len(self.data.pool),
-            "curve": state.curve,
-        }
-        if state.phase == "done":
-            write_json(self.folder / "curve.json", about)
-        return state
+    files: dict[str, Path | str] = {"files of the encoder": encoder_folder(recipe.model.encoder)}
+    mixing = recipe.mixing
+    if mixing.rate and mixing.vectors:
+        files["word vectors"] = vectors_path(mixing.vectors)
+    if mixing.rate and mixing.language_model:
+        files["files of the language model"] = encoder_folder(mixing.language_model)
+    return environment(choose_device(recipe.training.device), checksums, files)
 
 
 def begin_active(
     recipe: TaggingRecipe, folder: Path, resume: bool = False, quiet: bool = False
-) -> ActiveLearning:
-    """Opens a new run of active learning, or with `resume` one that the folder holds."""
-    data = load_tag_data(recipe.data)
-    mixing, active = recipe.mixing, recipe.active
-    run = ActiveLearning(folder, active, recipe.model, recipe.training, data, mixing, quiet, recipe)
-    if not (folder / "recipe.toml").is_file():
-        run.check()
-    open_run(folder, recipe, data, resume)
+) -> ActiveRun:
+    """Makes the folder of a run of active learning, or with `resume` opens the one it holds."""
+    with open_folder(folder, recipe, resume) as opened:
+        run = active_run(recipe, folder, quiet)
+        if opened.is_new:
+            run.check()
+        notes = opened.begin(recipe, environment_of(recipe, run.data))
+    for note in [*run.data.notes, *notes]:
+        run.say(f"note  {note}")
     return run
 
 
-def open_active(folder: Path, quiet: bool = False) -> ActiveLearning:
-    """The run of active learning that a folder holds.
+def open_active(folder: Path, quiet: bool = False) -> ActiveRun:
+    """The run of active learning that a folder holds; another process may be at work in it.
 
     Raises:
-        InputError: it holds none, or its data have changed.
+        InputError: it holds none, or what it depends on has changed.
     """
     saved = folder / "recipe.toml"
     if not saved.is_file():
@@ -127,18 +77,42 @@ def open_active(folder: Path, quiet: bool = False) -> ActiveLearning:
             f"{folder} holds no run of active learning: begin one with `mixtext active run`."
         )
     recipe = build_recipe(TaggingRecipe, read_toml(saved), where=str(saved))
-    return begin_active(recipe, folder, resume=True, quiet=quiet)
+    run = active_run(recipe, folder, quiet)
+    for note in refuse_changes(folder, environment_of(recipe, run.data)):
+        run.say(f"note  {note}")
+    return run
+
+
+def active_run(recipe: TaggingRecipe, folder: Path, quiet: bool) -> ActiveRun:
+    """Loads the sentences of a recipe, for a run of active learning in a folder."""
+    data, method = load_tag_data(recipe.data), recipe.method
+    about = {
+        "name": recipe.name,
+        "corpus": data.seed.name,
+        "encoder": recipe.model.encoder,
+        "policy": recipe.active.policy,
+        "method": method.name,
+        "pairing": method.pairing if isinstance(method, SeqMix) else "",
+        "seed": recipe.training.seed,
+        "split_seed": recipe.data.split_seed,
+        "pool": len(data.pool),
+    }
+    active, training = recipe.active, recipe.training
+    return ActiveRun(folder, active, recipe.model, training, data, recipe.mixing, about, quiet)
 
 
 @dataclass
-class TaggerRun:
-    """A recipe of plain training made ready: sentences generated, model built, trainer set up."""
+class TaggerRun(PreparedRun[TagPredictor]):
+    """A run of plain training.
+
+    Attributes:
+        generated: the sentences that were made of the labelled ones.
+    """
 
     recipe: TaggingRecipe
     data: TagData
     generated: list[Generated]
     trainer: Trainer[Tagger, TaggedBatch]
-    tokenizer: Any
 
     @classmethod
     def prepare(cls, recipe: TaggingRecipe) -> "TaggerRun":
@@ -159,8 +133,20 @@ class TaggerRun:
             checkpoint_every=plan.checkpoint,
         )
         names = data.seed.tag_names
-        trainer, tokenizer = tag_trainer(recipe.model, settings, mixing, train, names, data.parts)
-        return cls(recipe, data, made, trainer, tokenizer)
+        parts = dict(data.parts)
+        if "dev" in parts:
+            parts["sample"] = parts["dev"].select(range(min(SAMPLE, len(parts["dev"]))))
+        trainer, tokenizer = tag_trainer(recipe.model, settings, mixing, train, names, parts)
+        sizes = {part: len(corpus) for part, corpus in data.parts.items()}
+        return cls(
+            recipe=recipe,
+            data=data,
+            tokenizer=tokenizer,
+            trainer=trainer,
+            class_names=names,
+            sizes=sizes,
+            generated=made,
+        )
 
     def describe(self) -> str:
         """The plan in words: data, method, steps."""
@@ -179,57 +165,52 @@ class TaggerRun:
         ]
         return "\n".join(lines + [f"note      {note}" for note in data.notes])
 
-    def estimate(self) -> float:
-        """Seconds that the steps take, by three timed ones; throw the run away afterwards."""
-        times = []
-        for step in range(4):  # the first warms up
-            start = time.monotonic()
-            self.trainer.step(step, lambda outcome, batch: None)
-            times.append(time.monotonic() - start)
-        return sorted(times[1:])[1] * self.trainer.plan.total
+    def environment(self) -> dict[str, Any]:
+        """See `environment_of`."""
+        return environment_of(self.recipe, self.data)
+
+    def about(self) -> dict[str, Any]:
+        """What result.json says of recipe and data."""
+        recipe = self.recipe
+        return {
+            "name": recipe.name,
+            "task": "tagging",
+            "rows": "sentences",
+            "target": "tags",
+            "method": recipe.method.name,
+            "corpus": self.data.seed.name,
+            "encoder": recipe.model.encoder,
+            "labelled": len(self.data.seed),
+            "generated": len(self.generated),
+            "dev_rows": self.sizes.get("dev", 0),
+            "test_rows": self.sizes.get("test", 0),
+            "split_seed": recipe.data.split_seed,
+            "seed": recipe.training.seed,
+        }
+
+    def fit(self, folder: Path, quiet: bool = False) -> dict[str, Any]:
+        """As `PreparedRun.fit`; generated.txt shows the sentences that were made."""
+        lines = [show(one, self.class_names) + "\n" for one in self.generated]
+        write_text(folder / "generated.txt", "".join(lines))
+        return super().fit(folder, quiet)
+
+    def export(self, folder: Path) -> None:
+        """Writes the model folder."""
+        settings, names = self.recipe.model, self.class_names
+        precision = self.recipe.training.precision
+        save_tagger(folder, self.model, self.tokenizer, settings, names, precision)
+
+    def predictor(self) -> TagPredictor:
+        """The tagger as it is now, ready for new rows."""
+        settings, precision = self.recipe.model, self.recipe.training.precision
+        return TagPredictor(self.model, self.tokenizer, settings, self.class_names, precision)
 
 
 def train_tagger(
     recipe: TaggingRecipe, folder: Path, resume: bool = False, quiet: bool = False
-) -> dict[str, Any]:
-    """Trains on the labelled sentences and those generated from them; returns the result.
-
-    Raises:
-        InputError: bad input; nothing that was made before is lost.
-        Diverged: the loss is no number any more; the last good checkpoint is kept.
-    """
-    started = time.time()
-    finished = folder / "result.json"
-    run = TaggerRun.prepare(recipe)
-    data, trainer = run.data, run.trainer
-    open_run(folder, recipe, data, resume)
-    if finished.is_file():
-        return dict(json.loads(finished.read_text(encoding="utf-8")))
-    names = data.seed.tag_names
-    lines = [show(one, names) + "\n" for one in run.generated]
-    write_text(folder / "generated.txt", "".join(lines))
-    if not quiet:
-        print(run.describe(), file=sys.stderr)
-    outcome = trainer.fit(folder, names, flat(recipe), quiet)
-    precision = recipe.training.precision
-    save_tagger(folder / "model", trainer.model, run.tokenizer, recipe.model, names, precision)
-    result = {
-        "name": recipe.name,
-        "task": "tagging",
-        "method": recipe.method.name,
-        "corpus": data.seed.name,
-        "encoder": recipe.model.encoder,
-        "labelled": len(data.seed),
-        "generated": len(run.generated),
-        "dev_rows": len(data.parts.get("dev", ())),
-        "test_rows": len(data.parts.get("test", ())),
-        "split_seed": recipe.data.split_seed,
-        "seed": recipe.training.seed,
-        **outcome,
-        "clock": {"seconds": round(time.time() - started, 1)},
-    }
-    write_json(finished, result)
-    return result
+) -> Result[TagPredictor]:
+    """Trains on the labelled sentences and those generated from them; errors as in `run.train`."""
+    return train_in(folder, recipe, partial(TaggerRun.prepare, recipe), load_tagger, resume, quiet)
 
 
 def evaluate_tagger(run: Path, file: str, options: ReadOptions = UNSAID) -> dict[str, float]:

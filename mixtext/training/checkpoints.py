@@ -6,20 +6,20 @@
 
 A checkpoint is written beside the last one and fsynced; then index.json is replaced in one
 operation, and only then what it no longer names is deleted. Killed at any moment, index.json names
-complete files.
+complete files. It is there before anything else, and then names nothing: so a missing one tells of
+damage, not of a kill.
 """
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mixtext.files import save_tensors, write_json
+from mixtext.errors import InputError
+from mixtext.files import WAY_OUT, load_tensors, read_json, save_tensors, write_json
 
 
 def classifier_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -31,17 +31,28 @@ class Checkpoints:
     """The checkpoints of one run folder."""
 
     def __init__(self, folder: Path):
-        """Opens `folder` (made when missing)."""
+        """Names the folder `checkpoints/` of a run folder; `tidy` makes it."""
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
         self.index_path = folder / "index.json"
+        self.metrics = folder.parent / "metrics.jsonl"
 
     @property
     def index(self) -> dict[str, str]:
-        """File names by role: `last` and `best`; empty before the first checkpoint."""
+        """File names by role: `last` and `best`; empty before the first checkpoint.
+
+        Raises:
+            InputError: index.json is damaged, or missing beside what a run has left.
+        """
         if not self.index_path.is_file():
+            # Runs of an earlier version had none before their first checkpoint, but the folder.
+            whole = [*self.folder.glob("step-*/state.json")]
+            if whole or (self.metrics.is_file() and not self.folder.is_dir()):
+                raise InputError(f"{self.index_path} is missing: {WAY_OUT}.")
             return {}
-        return dict(json.loads(self.index_path.read_text(encoding="utf-8")))
+        index = read_json(self.index_path)
+        if not all(isinstance(name, str) for name in index.values()):
+            raise InputError(f"{self.index_path} is damaged: {WAY_OUT}.")
+        return index
 
     def save(
         self,
@@ -82,7 +93,7 @@ class Checkpoints:
         numpy_state = generator.bit_generator.state
         write_json(target / "state.json", {"step": step, "numpy": numpy_state, **state})
         write_json(self.index_path, {"last": name, **({"best": best} if best else {})})
-        self._delete_unnamed()
+        self.tidy()
 
     def save_best(self, step: int, model: nn.Module) -> str:
         """Saves the weights that are best so far; they count once `save` has named them."""
@@ -90,7 +101,11 @@ class Checkpoints:
         save_tensors(classifier_weights(model), self.folder / name)
         return name
 
-    def _delete_unnamed(self) -> None:
+    def tidy(self) -> None:
+        """Makes the folder and its index, and deletes what the index does not name."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.index_path.is_file():
+            write_json(self.index_path, {})
         named = {"index.json", *self.index.values()}
         for path in self.folder.iterdir():
             if path.name not in named:
@@ -104,30 +119,42 @@ class Checkpoints:
     ) -> dict[str, Any] | None:
         """Puts the last checkpoint back in place; its state, or None where there is none yet.
 
-        What a kill left beside it is deleted.
+        Nothing is deleted: that is for `tidy`, when all that a run needs has been found good.
+
+        Raises:
+            InputError: a file of it is missing or damaged, or does not fit the model.
         """
-        self._delete_unnamed()
         last = self.index.get("last")
         if last is None:
             return None
         source = self.folder / last
-        model.load_state_dict(load_file(source / "weights.safetensors"))
-        fresh = optimiser.state_dict()
+        weights = load_tensors(source / "weights.safetensors")
+        saved = load_tensors(source / "optimiser.safetensors")
+        generators = load_tensors(source / "generators.safetensors")
+        state = read_json(source / "state.json")
+        self.best_weights()  # needed only at the end, but a fault should be told now
+        written = self.metrics.stat().st_size if self.metrics.is_file() else 0
+        if written < state.get("metrics_bytes", 0):
+            raise InputError(f"{self.metrics} lacks what it had at {source.name}: {WAY_OUT}.")
         moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in load_file(source / "optimiser.safetensors").items():
-            number, key = name.split(".", 1)
-            moments.setdefault(int(number), {})[key] = value
-        optimiser.load_state_dict({"state": moments, "param_groups": fresh["param_groups"]})
-        generators = load_file(source / "generators.safetensors")
-        torch.set_rng_state(generators["cpu"])
-        for i in range(torch.cuda.device_count()):
-            if f"cuda{i}" in generators:
-                torch.cuda.set_rng_state(generators[f"cuda{i}"], i)
-        state = json.loads((source / "state.json").read_text(encoding="utf-8"))
-        generator.bit_generator.state = state.pop("numpy")
-        return dict(state)
+        try:
+            for name, value in saved.items():
+                number, key = name.split(".", 1)
+                moments.setdefault(int(number), {})[key] = value
+            model.load_state_dict(weights)
+            groups = optimiser.state_dict()["param_groups"]
+            optimiser.load_state_dict({"state": moments, "param_groups": groups})
+            torch.set_rng_state(generators["cpu"])
+            for i in range(torch.cuda.device_count()):
+                if f"cuda{i}" in generators:
+                    torch.cuda.set_rng_state(generators[f"cuda{i}"], i)
+            generator.bit_generator.state = state.pop("numpy")
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(":.")
+            raise InputError(f"{source} does not fit this run ({reason}): {WAY_OUT}.") from None
+        return state
 
     def best_weights(self) -> dict[str, Tensor] | None:
         """The best weights so far, or None where nothing was selected."""
         best = self.index.get("best")
-        return None if best is None else load_file(self.folder / best)
+        return None if best is None else load_tensors(self.folder / best)

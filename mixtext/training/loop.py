@@ -149,10 +149,12 @@ class Trainer(Generic[M, B]):
 
         Raises:
             Diverged: a loss or gradient is not finite; the last checkpoint is kept.
+            InputError: what the folder holds is damaged; it is left as it is.
         """
         plan = self.plan
         checkpoints = Checkpoints(folder / "checkpoints")
         saved = checkpoints.load(self.model, self.optimiser, self.generator)
+        checkpoints.tidy()
         monitor = Monitor(folder, class_names, plan.total, saved, quiet)
         state = TrainingState()
         if saved is not None:

@@ -170,7 +170,7 @@ def test_a_person_labels_and_the_curve_is_that_of_the_same_labels(learner, tmp_p
         assert (run.asked(state).tags[0] == -1).all()
         assert (folder / "model" / "mixtext.json").is_file()  # a model to use meanwhile
         run = open_active(folder, quiet=True)  # another process
-        run.take(run.saved(), answer(run, tmp_path / f"answer-{round_}.conll"))
+        run.take(answer(run, tmp_path / f"answer-{round_}.conll"))
     state = open_active(folder, quiet=True).go_on()
     assert state.phase == "done"
     assert curve(state) == curve(gold) and state.queries == gold.queries

@@ -92,7 +92,7 @@ def test_a_tagger_learns_what_it_is_shown(learner, shallow, tmp_path, tagged_fil
     assert result["test"]["f1"] > 0.8
     assert result["labelled"] == 50 and result["generated"] == 0
     assert result["best_step"] in (40, 80, 120) and result["dev"]["f1"] == result["test"]["f1"]
-    assert json.loads((folder / "result.json").read_text()) == result
+    assert json.loads((folder / "result.json").read_text()) == result.values
     assert evaluate_tagger(folder, recipe.data.test)["f1"] == pytest.approx(result["test"]["f1"])
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
     assert [x["step"] for x in lines if x["kind"] == "dev"] == [40, 80, 120]
@@ -129,7 +129,7 @@ def test_killed_and_resumed(learner, tmp_path, monkeypatch):
         train_tagger(recipe, tmp_path / "killed", quiet=True)
     monkeypatch.undo()
     result = train_tagger(recipe, tmp_path / "killed", resume=True, quiet=True)
-    assert {**result, "clock": 0} == {**whole, "clock": 0}
+    assert {**result.values, "clock": 0} == {**whole.values, "clock": 0}
 
 
 def test_other_files_than_those_of_the_run(learner, tmp_path, tagged_files):

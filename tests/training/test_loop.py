@@ -375,6 +375,7 @@ def test_index_names_complete_files_whatever_call_is_the_last(tiny, tmp_path, mo
 
     def save(folder, step):
         checkpoints = Checkpoints(folder)
+        checkpoints.tidy()
         best = checkpoints.save_best(step, trainer.model)
         checkpoints.save(
             step, trainer.model, trainer.optimiser, trainer.generator, {"best_file": best}, best

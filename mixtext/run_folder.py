@@ -1,0 +1,355 @@
+"""The folder of a run, whatever its kind: opened, refused, gone on with, filled.
+
+RUN/
+  recipe.toml        the recipe with every field written out
+  environment.json   versions, and checksums of all that the run depends on
+  lock               held by the process that is at work here
+  metrics.jsonl      every number, one line an interval: the truth
+  tensorboard/       the same for the eye
+  checkpoints/       the last state and the best weights
+  result.json        what came out
+  model/             the model, an ordinary Hugging Face folder with a head beside it
+
+Nothing in a folder is changed before all that can be refused has been looked at.
+"""
+
+import platform
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from mixtext.errors import InputError
+from mixtext.files import WAY_OUT, checksum, locked, read_json, write_json, write_text
+from mixtext.recipe import AnyRecipe, build_recipe, dump_recipe, flat
+from mixtext.settings import read_toml
+from mixtext.training.loop import Trainer
+
+P = TypeVar("P")  # a predictor
+
+PACKAGES = (
+    *("mixtext", "torch", "transformers", "tokenizers", "numpy", "scikit-learn", "nltk"),
+    "safetensors",
+)
+SAMPLE = 128  # rows of dev that tell how long scoring takes
+# What a run that was killed as it began leaves at most.
+BEGUN = {"lock", "environment.json", "environment.json.tmp", "recipe.toml.tmp"}
+
+
+# ---- what a run depends on
+
+
+def environment(
+    device: object, data: dict[str, str | None], files: dict[str, Path | str]
+) -> dict[str, Any]:
+    """What environment.json holds: versions, threads, and checksums of all that a run depends on.
+
+    Args:
+        device: that it trains on.
+        data: checksums of the parts of the data, None for one that is not there.
+        files: files and folders by what they are; a name, where a model is in no folder here.
+    """
+    return {
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "commit": commit(),
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "data": data,
+        "files": {what: _described(place) for what, place in files.items()},
+    }
+
+
+def _described(place: Path | str) -> dict[str, str]:
+    told = checksum(place) if isinstance(place, Path) else ""
+    return {"path": str(place), "sha256": told}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # mixtext itself, run from a checkout
+        return ""
+
+
+def commit() -> str:
+    """The commit of the checkout that this code is in, with + if it was changed; empty without."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return ""
+    command = ["git", "-C", str(root), "describe", "--always", "--exclude=*", "--dirty=+"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def refuse_changes(folder: Path, now: dict[str, Any]) -> list[str]:
+    """Refuses to go on with a run when what it depends on has changed since it began.
+
+    What environment.json does not name, because an earlier version wrote it, is not compared.
+
+    Returns:
+        Notes on what has changed but may: versions and the number of threads.
+
+    Raises:
+        InputError: the data or a file has changed, or environment.json is damaged.
+    """
+    path = folder / "environment.json"
+    before = read_json(path)
+    data, files = before.get("data"), before.get("files", {})
+    if not isinstance(data, dict) or not isinstance(files, dict):
+        raise InputError(f"{path} is damaged: {WAY_OUT}.")
+    changed = [f"the {x} data" for x, sha in data.items() if sha != now["data"].get(x)]
+    changed += [f"the {x} ({now['files'][x]['path']})" for x, was in files.items()
+                if x in now["files"] and was["sha256"] != now["files"][x]["sha256"]]  # fmt: skip
+    if changed:
+        raise InputError(
+            f"{changed[0]} of run folder {folder} have changed since it began: bring them back, or "
+            "start anew in another folder with --run."
+        )
+    then, is_ = (
+        {**x.get("packages", {}), "commit": x.get("commit"), "threads": x.get("threads")}
+        for x in (before, now)
+    )
+    return [
+        f"{what} was {then[what]} when {folder} began and is {is_[what]} now"
+        for what in is_
+        if then.get(what) and is_[what] and then[what] != is_[what]
+    ]
+
+
+# ---- the folder
+
+
+@dataclass
+class RunFolder:
+    """A run folder, opened by `open_folder`.
+
+    Attributes:
+        path: the folder.
+        is_new: no run has begun in it.
+        result: what result.json holds, None where the run is not finished.
+    """
+
+    path: Path
+    is_new: bool
+    result: dict[str, Any] | None
+    lock: ExitStack
+
+    def begin(self, recipe: AnyRecipe, environment: dict[str, Any]) -> list[str]:
+        """Makes and locks a new folder; of an old one refuses what has changed.
+
+        Args:
+            recipe: the recipe.
+            environment: see `environment`.
+
+        Returns:
+            Notes, see `refuse_changes`.
+        """
+        saved, about = self.path / "recipe.toml", self.path / "environment.json"
+        if not self.is_new:
+            alone = {x.name for x in self.path.iterdir()} <= BEGUN | {"recipe.toml"}
+            if about.is_file() or not alone:  # an earlier version wrote the recipe first
+                return refuse_changes(self.path, environment)
+        else:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.lock.enter_context(locked(self.path))
+            if saved.is_file():
+                raise InputError(
+                    f"another process has begun a run in {self.path} meanwhile: add --resume to "
+                    "go on with it, or name another folder with --run."
+                )
+        write_json(about, environment)
+        write_text(saved, dump_recipe(recipe))
+        return []
+
+
+@contextmanager
+def open_folder(path: Path, recipe: AnyRecipe, resume: bool) -> Iterator[RunFolder]:
+    """Opens a run folder and, where a run has begun in it that is not finished, locks it.
+
+    Args:
+        path: the folder; it need not exist, and is made by `RunFolder.begin`.
+        recipe: what is to be run.
+        resume: the folder may hold this very run.
+
+    Raises:
+        InputError: the folder holds something else, or a run that may not be gone on with; another
+            process is at work in it; one of its files is damaged.
+    """
+    saved, finished = path / "recipe.toml", path / "result.json"
+    with ExitStack() as lock:
+        if not saved.is_file():
+            if path.exists() and (not path.is_dir() or {x.name for x in path.iterdir()} - BEGUN):
+                raise InputError(f"{path} exists and is not a run folder: name another with --run.")
+            yield RunFolder(path, True, None, lock)
+            return
+        if not saved.read_bytes().strip():
+            raise InputError(f"{saved} is empty: {WAY_OUT}.")
+        # Loaded, not word for word: a run of an earlier version lacks fields that came since.
+        if build_recipe(type(recipe), read_toml(saved), where=str(saved)) != recipe:
+            raise InputError(
+                f"run folder {path} already holds another recipe ({saved}): "
+                "name another folder with --run."
+            )
+        if not (resume and finished.is_file()):
+            lock.enter_context(locked(path))
+        if not resume:
+            raise InputError(
+                f"run folder {path} already holds this run: add --resume to go on with it, or name "
+                "another folder with --run."
+            )
+        yield RunFolder(path, False, read_json(finished) if finished.is_file() else None, lock)
+
+
+# ---- a run in it
+
+
+@dataclass(frozen=True)
+class Result(Generic[P]):
+    """What came out of a run.
+
+    Attributes:
+        folder: the run folder.
+        values: what result.json holds: metrics, steps, sizes, seeds, settings.
+    """
+
+    folder: Path
+    values: dict[str, Any]
+    load: Callable[[], P] = field(repr=False, compare=False)
+
+    def __getitem__(self, name: str) -> Any:
+        """One of `values`."""
+        return self.values[name]
+
+    @property
+    def dev(self) -> dict[str, float]:
+        """Metrics on dev, by name; empty without such a part."""
+        return dict(self.values["dev"])
+
+    @property
+    def test(self) -> dict[str, float]:
+        """Metrics on test, by name; empty without such a part."""
+        return dict(self.values["test"])
+
+    @cached_property
+    def predictor(self) -> P:
+        """The trained model, ready for new rows; of a run that was finished before, loaded now."""
+        return self.load()
+
+
+@dataclass
+class PreparedRun(ABC, Generic[P]):
+    """A recipe made ready: data loaded, model built, trainer set up; bad input was refused.
+
+    Attributes:
+        recipe: the recipe.
+        data: its data, split.
+        tokenizer: the model's; None for vectors.
+        trainer: scores the parts of `sizes` and, as `sample`, the first rows of dev.
+        class_names: names of the classes or tags, in the order of the model's outputs.
+        sizes: rows that are scored, by part: `dev` and `test`, where there are such.
+    """
+
+    recipe: AnyRecipe
+    data: Any
+    tokenizer: Any
+    trainer: Trainer
+    class_names: list[str]
+    sizes: dict[str, int]
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The plan in words: data, method, steps."""
+
+    @abstractmethod
+    def environment(self) -> dict[str, Any]:
+        """See `environment`."""
+
+    @abstractmethod
+    def about(self) -> dict[str, Any]:
+        """What result.json says of recipe and data."""
+
+    @abstractmethod
+    def export(self, folder: Path) -> None:
+        """Writes the model folder."""
+
+    @abstractmethod
+    def predictor(self) -> P:
+        """The model as it is now, ready for new rows."""
+
+    @property
+    def model(self) -> Any:
+        """The weights that are scored, in evaluation mode."""
+        return self.trainer.method.evaluated(self.trainer.model).eval()
+
+    def estimate(self) -> float:
+        """Seconds that the training will take, from three timed steps and a scored sample of dev.
+
+        The steps are real ones: throw the run away afterwards.
+        """
+        trainer, plan = self.trainer, self.trainer.plan
+        times = []
+        for step in range(4):  # the first warms up
+            start = time.monotonic()
+            trainer.step(step, lambda outcome, batch: None)
+            times.append(time.monotonic() - start)
+        seconds = sorted(times[1:])[1] * plan.total
+        if dev := self.sizes.get("dev"):
+            start = time.monotonic()
+            trainer.measure(trainer.model, "sample")
+            a_row = (time.monotonic() - start) / min(dev, SAMPLE)
+            evaluations = plan.total // max(1, plan.evaluate)
+            seconds += a_row * (dev * evaluations + self.sizes.get("test", 0))
+        return seconds
+
+    def fit(self, folder: Path, quiet: bool = False) -> dict[str, Any]:
+        """Trains in a run folder, see `train_in`; writes result and model, gives the result."""
+        started = time.time()
+        outcome = self.trainer.fit(folder, self.class_names, flat(self.recipe), quiet)
+        self.export(folder / "model")
+        clock = {"seconds": round(time.time() - started, 1)}
+        result = {**self.about(), **outcome, "clock": clock}
+        write_json(folder / "result.json", result)
+        return result
+
+
+def train_in(
+    folder: Path,
+    recipe: AnyRecipe,
+    prepare: Callable[[], PreparedRun[P]],
+    load: Callable[[Path], P],
+    resume: bool,
+    quiet: bool,
+) -> Result[P]:
+    """Trains a recipe of any kind in a run folder; a run that is finished is given back.
+
+    Args:
+        folder: the run folder.
+        recipe: what to do.
+        prepare: makes it ready.
+        load: loads the model of a run folder.
+        resume: go on with an unfinished run.
+        quiet: print nothing.
+    """
+    with open_folder(folder, recipe, resume) as opened:
+        if opened.result is not None:
+            return Result(folder, opened.result, partial(load, folder))
+        run = prepare()
+        notes = opened.begin(recipe, run.environment())
+        if not quiet:
+            lines = [run.describe(), *(f"note      {note}" for note in notes)]
+            print("\n".join(lines), file=sys.stderr)
+        values = run.fit(folder, quiet)
+        predictor = run.predictor()
+        return Result(folder, values, lambda: predictor)
