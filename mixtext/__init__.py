@@ -8,10 +8,9 @@ Importing the package loads none of this: each name is fetched when it is asked 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mixtext.api import load, train
     from mixtext.data.corpus import Corpus
-    from mixtext.inference import load
     from mixtext.recipe import Recipe
-    from mixtext.run import train
 
 __version__ = "0.1.0"  # pyproject.toml takes it from here
 __all__ = ["Corpus", "Recipe", "__version__", "load", "train"]
@@ -19,8 +18,8 @@ __all__ = ["Corpus", "Recipe", "__version__", "load", "train"]
 _HOMES = {
     "Corpus": "mixtext.data.corpus",
     "Recipe": "mixtext.recipe",
-    "load": "mixtext.inference",
-    "train": "mixtext.run",
+    "load": "mixtext.api",
+    "train": "mixtext.api",
 }
 
 

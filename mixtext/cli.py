@@ -5,8 +5,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,31 +52,17 @@ def train(
         resume: go on where a killed run stopped; a finished run only prints its scores.
         dry_run: print the plan, the split sizes and a time estimate from three timed steps.
     """
-    from mixtext.recipe import build_recipe, load_recipe
-    from mixtext.run import Run
-    from mixtext.run import train as train_run
-    from mixtext.settings import read_toml
-    from mixtext.tagging.recipe import TaggingRecipe
-    from mixtext.tagging.run import TaggerRun, train_tagger
+    from mixtext.api import load_recipe, prepare
+    from mixtext.api import train as train_it
 
-    prepare: Callable[[], Run | TaggerRun]
-    train_it: Callable[..., Any]
-    values = read_toml(recipe)
-    if values.get("task") == TaggingRecipe.task:
-        tagging = build_recipe(TaggingRecipe, values, overrides, str(recipe))
-        name, prepare = tagging.name, partial(TaggerRun.prepare, tagging)
-        train_it = partial(train_tagger, tagging)
-    else:
-        loaded = load_recipe(recipe, overrides)
-        name, prepare = loaded.name, partial(Run.prepare, loaded)
-        train_it = partial(train_run, loaded)
-    folder = run or Path("runs") / name
+    loaded = load_recipe(recipe, overrides)
+    folder = run or Path("runs") / loaded.name
     if dry_run:
-        prepared = prepare()
+        prepared = prepare(loaded)
         print(prepared.describe())
         print(f"time      about {_minutes(prepared.estimate())} on this machine, now")
         return 0
-    result = train_it(folder=folder, resume=resume)
+    result = train_it(loaded, folder=folder, resume=resume)
     chosen = result["best_step"] if result["dev"] else result["steps"]
     print(f"best  weights of step {chosen} of {result['steps']}")
     for part in ("dev", "test"):
@@ -111,7 +96,7 @@ def sweep(
         run: the folder of all runs; if not given, runs/NAME with the recipe's name.
         keep_models: keep the exported models.
     """
-    from mixtext.recipe import load_recipe
+    from mixtext.api import load_recipe
     from mixtext.report.tables import comparison
     from mixtext.sweep import sweep as sweep_all
 
@@ -140,19 +125,17 @@ def evaluate(
         part: of a catalogue data set: train, dev or test.
         read: How it is read:
     """
-    from mixtext.tagging.entities import is_tagger
-
-    if is_tagger(run):
-        from mixtext.tagging.run import evaluate_tagger
-
-        print(json.dumps(evaluate_tagger(run, data, read)))
-        return 0
+    from mixtext.api import load as load_model
     from mixtext.data.read.catalogue import CATALOGUE, load
     from mixtext.data.read.readers import read_corpus
-    from mixtext.inference import load as load_model
     from mixtext.run import evaluate as score
+    from mixtext.tagging.entities import TagPredictor
+    from mixtext.tagging.run import evaluate_tagger
 
     predictor = load_model(run)
+    if isinstance(predictor, TagPredictor):
+        print(json.dumps(evaluate_tagger(predictor, run, data, read)))
+        return 0
     if data in CATALOGUE:
         corpus = load(data, root, part, read)
     elif predictor.target == "scores" and not read.scores:
@@ -185,16 +168,20 @@ def predict(
             and, for pairs, "pair".
         read: How it is read:
     """
-    from mixtext.inference import load
-    from mixtext.tagging.entities import is_tagger, load_tagger
+    from mixtext.api import load
+    from mixtext.tagging.entities import TagPredictor
 
     if text and file:
         raise InputError("texts were given and --file too: give one of them.")
-    model: Any = load_tagger(run) if is_tagger(run) else load(run)
-    rows = _rows_to_predict(run, getattr(model, "rows", "texts"), text, file, read)
+    model = load(run)
+    rows = _rows_to_predict(
+        run, "texts" if isinstance(model, TagPredictor) else model.rows, text, file, read
+    )
     for start in range(0, len(rows), 256):
         part = rows.select(range(start, min(start + 256, len(rows))))
-        answers = model.predict(part.texts) if is_tagger(run) else model.answers(part)
+        answers: Sequence[Any] = (
+            model.predict(part.texts) if isinstance(model, TagPredictor) else model.answers(part)
+        )
         for i, answer in enumerate(answers):
             row = {"id": part.ids[i]} if read.id else {}
             row |= {"text": part.texts[i]} if part.texts else {"row": part.ids[i]}

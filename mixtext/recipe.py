@@ -21,7 +21,6 @@ import dataclasses
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from mixtext.data.settings import DataSettings, ViewSettings
@@ -37,7 +36,6 @@ from mixtext.settings import (
     near,
     override,
     read_table,
-    read_toml,
     refuse_unheard,
     refuse_unknown,
     to_toml,
@@ -141,24 +139,10 @@ class Recipe(AnyRecipe):
         return [f"waiting: {what}; {self.method.name} learns from labelled rows alone"] * bool(what)
 
 
-def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Reads a recipe file.
-
-    Args:
-        path: the TOML file.
-        overrides: `name=…`, `method=…` or `table.field=value`, later ones win. A value is written
-            as in TOML; what is no TOML value is taken as a string.
-
-    Raises:
-        InputError: missing or malformed file, unknown key, wrong type, contradiction.
-    """
-    return build_recipe(Recipe, read_toml(path), overrides, str(path))
-
-
 def make_recipe(
     values: dict[str, Any], overrides: Sequence[str] = (), where: str = "recipe"
 ) -> Recipe:
-    """Builds a recipe from nested dicts as `load_recipe` does from a file."""
+    """Builds a recipe from nested dicts; errors as in `api.load_recipe`."""
     return build_recipe(Recipe, values, overrides, where)
 
 
@@ -198,7 +182,7 @@ def _build(kind: type[R], values: dict[str, Any]) -> R:
 
 
 def dump_recipe(recipe: AnyRecipe) -> str:
-    """The recipe as TOML with every field written out; `load_recipe` reads it back."""
+    """The recipe as TOML with every field written out; `api.load_recipe` reads it back."""
     task = [f"task = {to_toml(recipe.task)}"] if recipe.task else []
     lines = [*task, f"name = {to_toml(recipe.name)}", f"method = {to_toml(recipe.method.name)}"]
     return "\n".join(sum(map(dump_table, recipe.parts()), lines)) + "\n"
@@ -221,4 +205,13 @@ def changed(recipe: AnyRecipe) -> dict[str, Any]:
         for part in recipe.parts()
         for f in dataclasses.fields(part)
         if (value := getattr(part, f.name)) != f.default
+    }
+
+
+def defaults(kind: type[AnyRecipe], method: str) -> dict[str, Any]:
+    """The fields of a kind of recipe as they are by default, with keys `table.field`."""
+    return {
+        f"{table.name}.{f.name}": f.default
+        for table in (*kind.tables().values(), kind.methods[method])
+        for f in dataclasses.fields(table)
     }

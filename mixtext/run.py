@@ -273,39 +273,15 @@ def read_view_source(
     return stored_views(file, data.train, data.split.unlabelled, tokenise_views), file
 
 
-def train(
-    recipe: Recipe | None = None,
-    *,
+def train_classifier(
+    recipe: Recipe,
+    folder: Path,
     corpus: Corpus | None = None,
     test: Corpus | None = None,
-    folder: str | Path | None = None,
     resume: bool = False,
     quiet: bool = False,
 ) -> Result[Predictor]:
-    """Trains a recipe and returns what came out: scores, and the trained model.
-
-    Args:
-        recipe: what to do; None: MixText with default settings.
-        corpus: training rows, instead of the ones that `recipe.data` names.
-        test: test rows, with `corpus`.
-        folder: the run folder; None: `runs/<recipe.name>`.
-        resume: go on with an unfinished run; one that is finished is returned as it is.
-        quiet: print nothing.
-
-    Raises:
-        InputError: bad input, or a folder that may not be gone on with; nothing that was made
-            before is lost.
-        Diverged: the loss is no number any more; the last good checkpoint is kept.
-
-    Example:
-        ```python
-        corpus = Corpus.from_lists(texts, labels)  # a label of None is an unlabelled row
-        result = train(Recipe(name="mine"), corpus=corpus)
-        result.test["accuracy"], result.predictor.predict(["some text"])
-        ```
-    """
-    recipe = recipe or Recipe()
-    folder = Path(folder or Path("runs") / recipe.name)
+    """Trains a recipe in a run folder; arguments and errors as in `api.train`."""
     prepare = partial(Run.prepare, recipe, corpus, test)
     return train_in(folder, recipe, prepare, load, resume, quiet)
 

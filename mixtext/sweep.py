@@ -16,10 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mixtext.api import load_recipe, train
 from mixtext.errors import InputError
-from mixtext.files import write_text
-from mixtext.recipe import load_recipe
-from mixtext.run import train
+from mixtext.files import locked, write_text
+from mixtext.recipe import Recipe
+from mixtext.tagging.recipe import TaggingRecipe
 
 
 def parse_axis(text: str) -> list[tuple[str, list[str]]]:
@@ -75,7 +76,8 @@ def sweep(
         The results, in the order of the combinations.
 
     Raises:
-        InputError: bad input, before the first run begins where it concerns the recipe.
+        InputError: bad input, before the first run begins where it concerns the recipe; another
+            process is at work in the folder.
     """
     folder = Path(folder)
     axes = [parse_axis(text) for text in vary]
@@ -92,6 +94,14 @@ def sweep(
     if len(set(names)) < len(names):
         twice = next(x for x in names if names.count(x) > 1)
         raise InputError(f"two combinations are called {twice!r}: vary other values.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        return _train_all(plans, folder, keep_models, quiet)
+
+
+def _train_all(
+    plans: list[tuple[str, Recipe | TaggingRecipe]], folder: Path, keep_models: bool, quiet: bool
+) -> list[dict[str, Any]]:
     results = []
     for number, (name, loaded) in enumerate(plans, 1):
         result = train(loaded, folder=folder / name, resume=True, quiet=quiet).values

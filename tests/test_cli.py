@@ -14,11 +14,11 @@ import torch
 from tokenizers import ByteLevelBPETokenizer
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
+from mixtext.api import load_recipe, train
 from mixtext.cli import COMMANDS, main
 from mixtext.data.read.catalogue import CATALOGUE
 from mixtext.methods import METHODS
-from mixtext.recipe import dump_recipe, load_recipe, make_recipe
-from mixtext.run import train
+from mixtext.recipe import dump_recipe, make_recipe
 
 
 def files(folder):

@@ -8,10 +8,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
+from mixtext.api import train
 from mixtext.data.corpus import Corpus
 from mixtext.errors import InputError
 from mixtext.inference import load, predict
-from mixtext.run import Run, train
+from mixtext.run import Run
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from mixtext import cli
-from mixtext.recipe import load_recipe, make_recipe
+from mixtext.api import load_recipe
+from mixtext.recipe import make_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = "\n".join(

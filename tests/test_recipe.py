@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mixtext.api import load_recipe, train
 from mixtext.data.corpus import Corpus
 from mixtext.data.prepare import load_corpora
 from mixtext.data.settings import DataSettings
@@ -20,8 +21,8 @@ from mixtext.data.splits import official_split, split
 from mixtext.data.views import sha1
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
-from mixtext.recipe import Recipe, dump_recipe, flat, load_recipe, make_recipe
-from mixtext.run import Run, train
+from mixtext.recipe import Recipe, dump_recipe, flat, make_recipe
+from mixtext.run import Run
 from mixtext.training.settings import TrainingSettings
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"

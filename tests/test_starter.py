@@ -5,11 +5,11 @@ import json
 
 import pytest
 
+from mixtext.api import load_recipe
 from mixtext.cli import main
 from mixtext.data.read.options import ReadOptions
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
-from mixtext.recipe import load_recipe
 from mixtext.starter import starter_recipe
 
 

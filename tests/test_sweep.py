@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mixtext.api import load_recipe, train
 from mixtext.cli import main
 from mixtext.data.read.catalogue import CATALOGUE
 from mixtext.errors import InputError
-from mixtext.recipe import dump_recipe, load_recipe
-from mixtext.run import train
+from mixtext.recipe import dump_recipe
 from mixtext.sweep import parse_axis, sweep
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,8 @@ from typing import Any
 
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
-from mixtext.recipe import Recipe, flat
+from mixtext.recipe import Recipe, defaults
+from mixtext.tagging.recipe import TaggingRecipe
 
 METHOD_ORDER = tuple(METHODS)
 METRICS = {"macro_f1": "macro-F1", "f1": "F1", "spearman": "Spearman", "pearson": "Pearson"}
@@ -167,11 +168,11 @@ def _settings(result: dict[str, Any]) -> dict[str, str]:
 
     A result names those that were changed; the others are shown as their defaults are now.
     """
-    if "settings" not in result or result["method"] not in METHODS:
+    kind = TaggingRecipe if result.get("task") == TaggingRecipe.task else Recipe
+    if "settings" not in result or result["method"] not in kind.methods:
         return {}
-    default = flat(Recipe(method=METHODS[result["method"]]()))
-    settings = {**default, **result["settings"]}
-    if settings["model.start"]:
+    settings = {**defaults(kind, result["method"]), **result["settings"]}
+    if settings.get("model.start"):
         settings["model.start"] = "…"  # a run folder: each seed has its own
     return {k: json.dumps(v, ensure_ascii=False) for k, v in settings.items() if k not in APART}
 

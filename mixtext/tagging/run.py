@@ -12,7 +12,7 @@ from mixtext.data.vocabulary import vectors_path
 from mixtext.errors import InputError
 from mixtext.files import write_text
 from mixtext.models.pretrained import encoder_folder
-from mixtext.recipe import build_recipe
+from mixtext.recipe import build_recipe, changed
 from mixtext.run_folder import (
     SAMPLE,
     PreparedRun,
@@ -186,6 +186,7 @@ class TaggerRun(PreparedRun[TagPredictor]):
             "test_rows": self.sizes.get("test", 0),
             "split_seed": recipe.data.split_seed,
             "seed": recipe.training.seed,
+            "settings": changed(recipe),
         }
 
     def fit(self, folder: Path, quiet: bool = False) -> dict[str, Any]:
@@ -209,19 +210,21 @@ class TaggerRun(PreparedRun[TagPredictor]):
 def train_tagger(
     recipe: TaggingRecipe, folder: Path, resume: bool = False, quiet: bool = False
 ) -> Result[TagPredictor]:
-    """Trains on the labelled sentences and those generated from them; errors as in `run.train`."""
+    """Trains on labelled sentences and those generated from them; errors as in `api.train`."""
     return train_in(folder, recipe, partial(TaggerRun.prepare, recipe), load_tagger, resume, quiet)
 
 
-def evaluate_tagger(run: Path, file: str, options: ReadOptions = UNSAID) -> dict[str, float]:
+def evaluate_tagger(
+    predictor: TagPredictor, run: Path, file: str, options: ReadOptions = UNSAID
+) -> dict[str, float]:
     """Scores the tagger of a run on a CoNLL file, read as the run's own files were.
 
     Args:
-        run: a run folder, or the model folder in it.
+        predictor: the tagger.
+        run: its run folder, or the model folder in it.
         file: the CoNLL file.
         options: where it differs from the run's files: its columns, broken UTF-8.
     """
-    predictor = load_tagger(run)
     saved = run / "recipe.toml"
     data = TagDataSettings()
     if saved.is_file():

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer, BertModel
 
+from mixtext.api import train
 from mixtext.data.corpus import Corpus
 from mixtext.errors import InputError
 from mixtext.inference import Prediction, Score, load
 from mixtext.methods import METHODS
-from mixtext.run import Run, train
+from mixtext.run import Run
 from mixtext.training.loop import Trainer
 
 pytestmark = pytest.mark.slow

@@ -7,6 +7,7 @@ import pytest
 import torch
 import transformers
 
+from mixtext.api import train
 from mixtext.data.corpus import Corpus
 from mixtext.errors import InputError
 from mixtext.inference import export, load
@@ -15,7 +16,7 @@ from mixtext.models.encoder import MixableEncoder
 from mixtext.models.settings import ModelSettings
 from mixtext.models.vectors import Mlp, SmallCnn
 from mixtext.models.words import KimCnn, Lstm
-from mixtext.run import Run, train
+from mixtext.run import Run
 
 WORDS = {"embedding": "RandomTune", "word_width": 6, "head_width": 4, "max_length": 16}
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 
 import mixtext.files as files_module
+from mixtext.api import train
 from mixtext.cli import main
 from mixtext.data.corpus import Corpus
 from mixtext.errors import InputError
@@ -22,7 +23,7 @@ from mixtext.inference import load
 from mixtext.methods.supervised import Supervised
 from mixtext.metrics import classification_metrics
 from mixtext.recipe import dump_recipe
-from mixtext.run import Run, evaluate, train
+from mixtext.run import Run, evaluate
 from mixtext.training.checkpoints import Checkpoints
 from mixtext.training.loop import Diverged
 from mixtext.training.settings import TrainingSettings, plan_steps, rate

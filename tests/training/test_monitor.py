@@ -15,9 +15,10 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
+from mixtext.api import train
 from mixtext.methods.mixtext import MixText
 from mixtext.recipe import dump_recipe, flat, make_recipe
-from mixtext.run import Run, train
+from mixtext.run import Run
 
 pytestmark = pytest.mark.slow
 

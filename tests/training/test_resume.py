@@ -13,8 +13,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from mixtext.api import train
 from mixtext.recipe import dump_recipe
-from mixtext.run import train
 from mixtext.training.loop import Trainer
 
 pytestmark = pytest.mark.slow
