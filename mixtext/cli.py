@@ -125,17 +125,17 @@ def evaluate(
         part: of a catalogue data set: train, dev or test.
         read: How it is read:
     """
-    from mixtext.api import load as load_model
     from mixtext.data.read.catalogue import CATALOGUE, load
     from mixtext.data.read.readers import read_corpus
+    from mixtext.inference import load as load_model
     from mixtext.run import evaluate as score
-    from mixtext.tagging.entities import TagPredictor
+    from mixtext.tagging.entities import is_tagger
     from mixtext.tagging.run import evaluate_tagger
 
-    predictor = load_model(run)
-    if isinstance(predictor, TagPredictor):
-        print(json.dumps(evaluate_tagger(predictor, run, data, read)))
+    if is_tagger(run):
+        print(json.dumps(evaluate_tagger(run, data, read)))
         return 0
+    predictor = load_model(run)
     if data in CATALOGUE:
         corpus = load(data, root, part, read)
     elif predictor.target == "scores" and not read.scores:

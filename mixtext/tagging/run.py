@@ -214,17 +214,15 @@ def train_tagger(
     return train_in(folder, recipe, partial(TaggerRun.prepare, recipe), load_tagger, resume, quiet)
 
 
-def evaluate_tagger(
-    predictor: TagPredictor, run: Path, file: str, options: ReadOptions = UNSAID
-) -> dict[str, float]:
+def evaluate_tagger(run: Path, file: str, options: ReadOptions = UNSAID) -> dict[str, float]:
     """Scores the tagger of a run on a CoNLL file, read as the run's own files were.
 
     Args:
-        predictor: the tagger.
-        run: its run folder, or the model folder in it.
+        run: a run folder, or the model folder in it.
         file: the CoNLL file.
         options: where it differs from the run's files: its columns, broken UTF-8.
     """
+    predictor = load_tagger(run)
     saved = run / "recipe.toml"
     data = TagDataSettings()
     if saved.is_file():

@@ -93,7 +93,7 @@ def test_a_tagger_learns_what_it_is_shown(learner, shallow, tmp_path, tagged_fil
     assert result["labelled"] == 50 and result["generated"] == 0
     assert result["best_step"] in (40, 80, 120) and result["dev"]["f1"] == result["test"]["f1"]
     assert json.loads((folder / "result.json").read_text()) == result.values
-    assert evaluate_tagger(result.predictor, folder, recipe.data.test)["f1"] == pytest.approx(result["test"]["f1"])
+    assert evaluate_tagger(folder, recipe.data.test)["f1"] == pytest.approx(result["test"]["f1"])
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
     assert [x["step"] for x in lines if x["kind"] == "dev"] == [40, 80, 120]
     # Once more: finished runs are given back.
