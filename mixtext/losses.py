@@ -69,6 +69,25 @@ def squared_error(scores: Tensor, targets: Tensor) -> Tensor:
     return _row_mean((at_least_float32(scores) - targets).square().sum(-1))
 
 
+def supervised_contrast(vectors: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
+    """Supervised contrast (arXiv 2004.11362, eq. 2): vectors of a class together, others apart.
+
+    Each row picks its likes out of all other rows, by softmax over cosines / `temperature`; −log of
+    what it gives to each of them, averaged. A row alone in its class counts 0.
+
+    Args:
+        vectors: (B, H).
+        labels: (B,) int64 classes.
+        temperature: > 0; small ones look at the nearest rows alone.
+    """
+    unit = F.normalize(at_least_float32(vectors), dim=-1)
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    scores = (unit @ unit.T / temperature).masked_fill(itself, float("-inf"))  # (B, B)
+    log_p = F.log_softmax(scores, dim=-1).masked_fill(itself, 0)
+    like = (labels[:, None] == labels) & ~itself
+    return _row_mean(-(log_p * like).sum(-1) / like.sum(-1).clamp(min=1))
+
+
 LABELLED_LOSSES = {"softmax": soft_cross_entropy, "sigmoid": soft_log_sigmoid}
 CLASS_LOSSES = {"softmax": soft_cross_entropy, "bce_of_softmax": bce_of_softmax}
 MARGINS = {"squared_norm": squared_norm_margin, "entropy": entropy_margin}

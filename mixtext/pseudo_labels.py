@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mixtext.deferred import Tensor, torch
+from mixtext.deferred import F, Tensor, torch
 
 
 def guess(probabilities: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
@@ -42,3 +42,33 @@ def align(probabilities: Tensor, running_mean: Tensor, prior: Tensor) -> Tensor:
     """
     scaled = probabilities * (prior / running_mean.clamp(min=1e-6))
     return scaled / scaled.sum(-1, keepdim=True)
+
+
+def seeded_clusters(
+    pool: Tensor, seeds: Tensor, labels: Tensor, concentration: float = 20.0, rounds: int = 30
+) -> Tensor:
+    """Guesses from clusters of vectors, one a class, that the labelled rows seed.
+
+    Expectation–maximisation of a mixture of von Mises–Fisher distributions (Banerjee et al., JMLR
+    2005) of one fixed concentration κ, begun from the labelled rows, which keep their classes as in
+    seeded k-means (Basu et al., ICML 2002). Shares matter: without them a rare class takes rows of
+    its neighbours.
+
+    Args:
+        pool: (U, H) vectors without labels.
+        seeds: (N, H) vectors with.
+        labels: (N,) int64 classes, each at least once.
+        concentration: κ; the higher, the surer.
+        rounds: of expectation and maximisation.
+
+    Returns:
+        (U, C): softmax(κ·cosine to each cluster's direction + log of its share of the pool).
+    """
+    pool, seeds = F.normalize(pool, dim=1), F.normalize(seeds, dim=1)
+    fixed = F.one_hot(labels).to(seeds.dtype).T @ seeds  # (C, H)
+    directions, shares = F.normalize(fixed, dim=1), torch.full_like(fixed[:, 0], 1 / len(fixed))
+    for _ in range(rounds):
+        each = torch.softmax(concentration * pool @ directions.T + shares.log(), dim=1)  # (U, C)
+        shares = (each.sum(0) + 1) / (len(pool) + len(fixed))  # one row more, so never 0
+        directions = F.normalize(fixed + each.T @ pool, dim=1)
+    return each

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, Protocol, Self, 
 import numpy as np
 from annotated_types import Ge, Gt
 
-from mixtext.data.batches import Batch
+from mixtext.data.batches import Batch, Order
 from mixtext.deferred import Tensor, torch
 from mixtext.errors import InputError
 from mixtext.losses import CLASS_LOSSES, at_least_float32, squared_error
@@ -44,6 +44,18 @@ class AnyBatch(Protocol):
 
 M = TypeVar("M", bound="Model")
 B = TypeVar("B", bound=AnyBatch)
+B_co = TypeVar("B_co", bound=AnyBatch, covariant=True)
+
+
+class FeedOf(Protocol[B_co]):
+    """What gives batches to the loop."""
+
+    @property
+    def labelled(self) -> Order:
+        """The order of the labelled rows, which tells how long a pass is."""
+
+    def batch(self, k: int, generator: np.random.Generator) -> B_co:
+        """Batch k."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +132,9 @@ class MethodOf(Settings, Generic[M, B]):
 
     def start(self, model: M) -> None:
         """Attaches what the method remembers between steps; it is saved in checkpoints."""
+
+    def warm_up(self, model: M, feed: FeedOf[B], generator: np.random.Generator) -> None:
+        """Trains the model before the first step; not done again where a run is resumed."""
 
     def loss(
         self, model: M, batch: B, progress: Progress, generator: np.random.Generator

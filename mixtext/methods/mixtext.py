@@ -8,9 +8,11 @@ Chen, Yang and Yang, ACL 2020 (arXiv 2004.12239). One step:
 3. loss = L_x (rows whose main part is labelled) + w(t)·λ_u·L_u (all others) + γ_m·L_margin, the
    last on predictions of the unlabelled originals, unmixed.
 
-`teacher` and `align` are not in the paper: an averaged copy of the weights makes the guesses
-(Mean Teacher, arXiv 1703.01780), and guesses are scaled so that all classes are guessed equally
-often (ReMixMatch, arXiv 1911.09785). Both are off unless set.
+`contrast_passes`, `teacher` and `align` are not in the paper: the labelled rows alone are learned
+first, by a contrastive loss, so that guesses begin from something worth having (as SetFit begins,
+arXiv 2209.11055); an averaged copy of the weights makes the guesses (Mean Teacher, arXiv
+1703.01780); guesses are scaled so that all classes are guessed equally often (ReMixMatch, arXiv
+1911.09785). All are off unless set.
 """
 
 from __future__ import annotations
@@ -22,11 +24,20 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Interval
 
-from mixtext.data.batches import Batch
+from mixtext.data.batches import Batch, Feed
 from mixtext.deferred import Tensor, torch
 from mixtext.errors import InputError
 from mixtext.losses import LABELLED_LOSSES, MARGINS, at_least_float32, consistency_kl
-from mixtext.methods.base import Layers, Method, Outcome, Progress, check_layers, soft_targets
+from mixtext.methods.base import (
+    FeedOf,
+    Layers,
+    Method,
+    Outcome,
+    Progress,
+    check_layers,
+    soft_targets,
+)
+from mixtext.methods.contrast import contrast, fit_head
 from mixtext.mixing.interpolate import Mix, draw_lam, draw_partner, interpolate
 from mixtext.pseudo_labels import align, guess, sharpen
 
@@ -67,7 +78,14 @@ class MixText(Method):
             `separate` as partners of unlabelled rows.
         teacher: decay of an averaged copy of the weights; 0: none. The teacher guesses
             and is what is scored and exported.
-        align: scale guesses towards equal class frequencies. Not for skewed pools.
+        align: scale guesses towards equal class frequencies, or, with `cluster`, towards those of
+            the clusters. Without `cluster` not for skewed pools.
+        contrast_passes: passes over the labelled rows alone, by the supervised contrastive loss,
+            before the first step; then the head is fitted to their vectors. A pass is a step, or
+            more where there are more than 30 rows; they are not among `training.steps`. 0: none.
+        contrast_rate: highest learning rate of the encoder in these steps.
+        cluster: after the contrastive start, so many rows of the pool, at most, are clustered
+            around the labelled ones, and the head is fitted to these guesses too; 0: none.
     """
 
     name: ClassVar[str] = "mixtext"
@@ -94,6 +112,18 @@ class MixText(Method):
     idle_rows: bool = False
     teacher: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     align: bool = False
+    contrast_passes: Annotated[int, Ge(0)] = 0
+    contrast_rate: Annotated[float, Gt(0)] = 6e-5
+    cluster: Annotated[int, Ge(0)] = 0
+
+    def __post_init__(self) -> None:
+        """Refuses clusters without the start that makes them mean something."""
+        super().__post_init__()
+        if self.cluster and not self.contrast_passes:
+            raise InputError(
+                f"mixtext.cluster is {self.cluster} but mixtext.contrast_passes is 0: clusters are "
+                "classes only after the contrastive start; raise it, or set the other to 0."
+            )
 
     def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
         """Refuses settings that do not fit the encoder or the views."""
@@ -111,14 +141,31 @@ class MixText(Method):
 
     def start(self, model: Classifier) -> None:
         """Attaches the teacher and the running mean of guesses, where they are asked for."""
+        model.memory = None  # the teacher copies the model, not what an earlier start remembered
         if not (self.teacher or self.align):
             return
         memory = torch.nn.Module()
         if self.teacher:
             memory.teacher = copy.deepcopy(model).requires_grad_(False).eval()
         even = torch.full((model.head.outputs,), 1 / model.head.outputs)
-        memory.register_buffer("guess_mean", even.to(next(model.parameters()).device))
+        even = even.to(next(model.parameters()).device)
+        memory.register_buffer("guess_mean", even)
+        if self.cluster:
+            memory.register_buffer("shares", even.clone())  # of the classes, by the clusters
         model.memory = memory
+
+    def warm_up(
+        self, model: Classifier, feed: FeedOf[Batch], generator: np.random.Generator
+    ) -> None:
+        """The contrastive start; the teacher begins with its weights."""
+        if self.contrast_passes:
+            assert isinstance(feed, Feed)
+            contrast(model, feed, self.contrast_passes, self.contrast_rate, generator)
+            shares = fit_head(model, feed, self.cluster)  # (C,)
+            self.start(model)
+            if model.memory is not None:
+                for name, _ in model.memory.named_buffers(recurse=False):
+                    model.memory.get_buffer(name).copy_(shares)
 
     def loss(
         self,
@@ -190,7 +237,10 @@ class MixText(Method):
         if self.align and model.memory is not None:
             mean = model.memory.get_buffer("guess_mean")
             mean.lerp_(averaged.mean(0), 1 - ALIGN_DECAY)
-            averaged = align(averaged, mean, torch.full_like(mean, 1 / averaged.shape[1]))
+            even = torch.full_like(mean, 1 / averaged.shape[1])
+            averaged = align(
+                averaged, mean, model.memory.get_buffer("shares") if self.cluster else even
+            )
         metrics: dict[str, Tensor | float] = {}
         if len(used) > 1:
             same = each[0].argmax(-1)

@@ -4,31 +4,17 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic
 
 import numpy as np
 import torch
 
-from mixtext.data.batches import Order
-from mixtext.methods.base import AnyBatch, B, M, MethodOf, Outcome, Progress
+from mixtext.methods.base import B, FeedOf, M, MethodOf, Outcome, Progress
 from mixtext.training.checkpoints import Checkpoints
 from mixtext.training.device import autocast
 from mixtext.training.monitor import Monitor
 from mixtext.training.optimiser import make_optimiser, set_rates
 from mixtext.training.settings import Plan, TrainingSettings, plan_steps
-
-B_co = TypeVar("B_co", bound=AnyBatch, covariant=True)
-
-
-class FeedOf(Protocol[B_co]):
-    """What gives batches to the loop."""
-
-    @property
-    def labelled(self) -> Order:
-        """The order of the labelled rows, which tells how long a pass is."""
-
-    def batch(self, k: int, generator: np.random.Generator) -> B_co:
-        """Batch k."""
 
 
 class Diverged(Exception):
@@ -161,6 +147,9 @@ class Trainer(Generic[M, B]):
             monitor.say(f"going on from the checkpoint at step {saved['step']}")
             saved.pop("metrics_bytes")
             state = TrainingState(**saved)
+        else:
+            with autocast(self.settings.precision, self.device):
+                self.method.warm_up(self.model, self.feed, self.generator)
         try:
             while state.step < plan.total and not self._waited_enough(state):
                 loss = self.step(state.step, monitor.collect)

@@ -185,8 +185,15 @@ class Cut(Exception):
         ("method=supervised", "training.test_at_every_tie=true"),
         ("method=tmix", "tmix.layers=[7, 9, 12]", "tmix.per_row=true", "training.patience=2"),
         ("method=mixtext", "mixtext.idle_rows=true", "model.branches=independent"),
+        (
+            "method=mixtext",
+            "mixtext.contrast_passes=2",
+            "mixtext.cluster=20",
+            "mixtext.teacher=0.9",
+            "mixtext.align=true",
+        ),
     ],
-    ids=["supervised", "tmix", "mixtext"],
+    ids=["supervised", "tmix", "mixtext", "contrast"],
 )
 def test_any_method_goes_on_from_any_step(tiny, tmp_path, monkeypatch, method, cut):
     recipe = tiny(*method, "training.steps=11", "training.checkpoint_every=4")

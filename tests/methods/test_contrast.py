@@ -1,0 +1,234 @@
+"""The contrastive start: its loss and its head in closed form, and what it leaves alone."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch.testing import assert_close
+
+from mixtext.data.batches import Feed, Vectors
+from mixtext.data.views import WordDropout
+from mixtext.errors import InputError
+from mixtext.losses import supervised_contrast
+from mixtext.methods.contrast import class_rows, contrast, encode_all, fit_head
+from mixtext.methods.mixtext import MixText
+from mixtext.pseudo_labels import seeded_clusters
+
+
+@pytest.fixture
+def feed():
+    """30 vectors of three classes, labelled, and 30 more that are not."""
+    generator = np.random.default_rng(0)
+    labels = np.tile(np.arange(3), 20)
+    values = generator.normal(size=(60, 6)).astype(np.float32) + labels[:, None].astype(np.float32)
+    rows = np.arange(60)
+    ids = [str(i) for i in rows]
+    return Feed(
+        Vectors(values),
+        labels,
+        ids,
+        rows[:30],
+        rows[30:],
+        WordDropout(0.1, 0),
+        batch=6,
+        batch_unlabelled=6,
+        seed=0,
+    )
+
+
+def test_loss_by_hand():
+    """Two likes at right angles to the third row, which is alone in its class."""
+    vectors = torch.tensor([[2.0, 0.0], [3.0, 0.0], [0.0, 1.0]])
+    loss = supervised_contrast(vectors, torch.tensor([0, 0, 1]), temperature=0.5)
+    each = math.log(1 + math.exp(-2))  # −log(e² / (e² + e⁰)); the third row counts 0
+    assert loss.item() == pytest.approx(2 * each / 3)
+
+
+def test_loss_of_equal_vectors_is_the_logarithm_of_the_others():
+    loss = supervised_contrast(torch.ones(5, 4), torch.tensor([0, 0, 1, 1, 1]))
+    assert loss.item() == pytest.approx(math.log(4))
+
+
+def test_loss_looks_at_directions_alone():
+    generator = torch.Generator().manual_seed(0)
+    vectors, labels = torch.randn(8, 5, generator=generator), torch.tensor([0, 1, 2, 3] * 2)
+    lengths = torch.rand(8, 1, generator=generator) + 0.5
+    turned = torch.linalg.qr(torch.randn(5, 5, generator=generator)).Q
+    expected = supervised_contrast(vectors, labels)
+    assert_close(supervised_contrast(vectors * lengths, labels), expected)
+    assert_close(supervised_contrast(vectors @ turned, labels), expected)
+
+
+def test_loss_has_a_finite_gradient():
+    vectors = torch.randn(6, 4).requires_grad_()
+    supervised_contrast(vectors, torch.tensor([0, 0, 1, 1, 2, 3])).backward()
+    assert torch.isfinite(vectors.grad).all()
+
+
+def test_rows_of_every_class_alike():
+    labels = np.array([0] * 20 + [1] * 5 + [2] * 1 + [0] * 4)
+    rows = np.arange(26)  # the last four are not labelled
+    picked = class_rows(rows, labels, np.random.default_rng(0), most=12)
+    assert np.bincount(labels[picked]).tolist() == [4, 4, 1]
+    assert len(set(picked)) == len(picked) and picked.max() < 26
+
+
+def test_many_classes_give_two_rows_each():
+    labels = np.repeat(np.arange(50), 10)
+    picked = class_rows(np.arange(500), labels, np.random.default_rng(0), most=30)
+    assert len(picked) == 30 and len(set(picked)) == 30
+    assert set(np.bincount(labels[picked])) == {0, 2}
+
+
+def test_the_head_is_logistic_regression(make_model, feed):
+    model = make_model("mlp")
+    vectors = encode_all(model, feed, feed.labelled.rows)
+    unit = vectors.norm(dim=1).mean()
+    fit_head(model, feed)
+    labels = feed.labels[feed.labelled.rows]
+    theirs = LogisticRegression(C=1.0, tol=1e-8, max_iter=5000).fit(vectors / unit, labels)
+    with torch.no_grad():
+        ours = torch.softmax(model.head(vectors), -1).numpy()
+    np.testing.assert_allclose(ours, theirs.predict_proba(vectors / unit), atol=1e-3)
+
+
+def test_the_head_learns_from_clusters_too(make_model, feed):
+    """With the pool it answers for the pool as the clusters do."""
+    model = make_model("mlp")
+    pool = encode_all(model, feed, feed.unlabelled.rows)
+    seeds = encode_all(model, feed, feed.labelled.rows)
+    guesses = seeded_clusters(pool, seeds, torch.from_numpy(feed.labels[feed.labelled.rows]))
+
+    def distance():
+        with torch.no_grad():
+            return (torch.softmax(model.head(pool), -1) - guesses).abs().mean().item()
+
+    fit_head(model, feed)
+    alone = distance()
+    fit_head(model, feed, pool=30)
+    assert distance() < 0.8 * alone
+
+
+def test_one_round_of_clusters_by_hand():
+    pool = torch.tensor([[3.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    seeds = torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 5.0]])
+    guesses = seeded_clusters(pool, seeds, torch.tensor([0, 1, 1]), concentration=2.0, rounds=1)
+    sure = 1 / (1 + math.exp(-2))
+    assert_close(guesses, torch.tensor([[sure, 1 - sure], [1 - sure, sure], [0.5, 0.5]]))
+
+
+def test_clusters_find_rare_classes():
+    """Nine in ten of the pool are of one class; seeds are as many of each, and poor ones."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.tensor([0] * 270 + [1] * 30)
+    centres = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.4, 0.9, 0.0, 0.0]])
+    pool = centres[labels] + 0.2 * torch.randn(300, 4, generator=generator)
+    known = torch.tensor([0, 0, 1, 1])
+    seeds = centres[known] + 0.2 * torch.randn(4, 4, generator=generator)
+    guesses = seeded_clusters(pool, seeds, known)
+    assert (guesses.argmax(1) == labels).float().mean() > 0.95
+    assert guesses[:, 1].mean().item() == pytest.approx(0.1, abs=0.03)
+    assert_close(guesses.sum(1), torch.ones(300))
+
+
+def test_clusters_do_not_care_which_class_is_which():
+    generator = torch.Generator().manual_seed(1)
+    pool, seeds = torch.randn(20, 5, generator=generator), torch.randn(6, 5, generator=generator)
+    labels, order = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([2, 0, 1])
+    expected = seeded_clusters(pool, seeds, labels)
+    assert_close(seeded_clusters(pool, seeds, order[labels])[:, order], expected)
+
+
+def test_a_head_with_a_hidden_layer_is_fitted_too(make_model, feed):
+    model = make_model("mlp", width=8)
+    labels = torch.from_numpy(feed.labels[feed.labelled.rows])
+    vectors = encode_all(model, feed, feed.labelled.rows)
+
+    def loss():
+        with torch.no_grad():
+            return torch.nn.functional.cross_entropy(model.head(vectors), labels).item()
+
+    before = loss()
+    fit_head(model, feed)
+    assert loss() < 0.8 * before
+
+
+def test_the_start_draws_classes_together(make_model, feed):
+    """And leaves the head alone; the same generator gives the same weights."""
+    labels = torch.from_numpy(feed.labels[feed.labelled.rows])
+    losses, weights = [], []
+    for _ in range(2):
+        model = make_model("mlp")
+        head = copy.deepcopy(model.head.state_dict())
+        before = supervised_contrast(encode_all(model, feed, feed.labelled.rows), labels)
+        contrast(model, feed, 30, 1e-2, np.random.default_rng(1))
+        after = supervised_contrast(encode_all(model, feed, feed.labelled.rows), labels)
+        losses.append((before.item(), after.item()))
+        weights.append(model.encoder.state_dict())
+        assert_close(model.head.state_dict(), head)
+        assert model.training
+    assert losses[0][1] < 0.7 * losses[0][0]
+    assert_close(weights[0], weights[1], rtol=0, atol=0)
+
+
+def test_the_pool_has_no_part_in_it(make_model, feed):
+    hidden = np.where(np.arange(60) < 30, feed.labels, -1)
+    values = feed.source.values.copy()
+    values[30:] = np.nan
+    blind = copy.copy(feed)
+    blind.labels, blind.source = hidden, Vectors(values)
+    weights = []
+    for given in (feed, blind):
+        model = make_model("mlp")
+        MixText(contrast_passes=3).warm_up(model, given, np.random.default_rng(0))
+        weights.append(model.state_dict())
+    assert_close(weights[0], weights[1], rtol=0, atol=0)
+
+
+def test_the_teacher_begins_there(make_model, feed):
+    model, method = make_model("mlp"), MixText(teacher=0.9, contrast_passes=3)
+    method.start(model)
+    first = copy.deepcopy(model.memory.teacher.state_dict())
+    method.warm_up(model, feed, np.random.default_rng(0))
+    teacher = model.memory.teacher
+    assert_close(
+        dict(teacher.named_parameters()),
+        dict(model.encoder.named_parameters(prefix="encoder"))
+        | dict(model.head.named_parameters(prefix="head")),
+    )
+    assert any(not torch.equal(first[name], w) for name, w in teacher.state_dict().items())
+
+
+def test_without_steps_nothing_changes(make_model, feed):
+    model = make_model("mlp")
+    before = copy.deepcopy(model.state_dict())
+    MixText().warm_up(model, feed, np.random.default_rng(0))
+    assert_close(model.state_dict(), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"), [("contrast_passes", -1), ("contrast_rate", 0.0), ("cluster", -1)]
+)
+def test_ranges(field, bad):
+    with pytest.raises(InputError, match=field):
+        MixText(**{field: bad})
+
+
+def test_clusters_need_the_start():
+    with pytest.raises(InputError, match="contrast_passes is 0: clusters are classes only after"):
+        MixText(cluster=30)
+
+
+def test_alignment_aims_at_the_shares_of_the_clusters(make_model, feed):
+    model, method = make_model("mlp"), MixText(align=True, contrast_passes=3, cluster=30)
+    method.start(model)
+    assert_close(model.memory.shares, torch.full((3,), 1 / 3))
+    method.warm_up(model, feed, np.random.default_rng(0))
+    pool = encode_all(model, feed, feed.unlabelled.rows)
+    seeds = encode_all(model, feed, feed.labelled.rows)
+    guesses = seeded_clusters(pool, seeds, torch.from_numpy(feed.labels[feed.labelled.rows]))
+    assert_close(model.memory.shares, guesses.mean(0))
+    assert_close(model.memory.guess_mean, guesses.mean(0))
