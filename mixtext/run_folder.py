@@ -321,7 +321,7 @@ class PreparedRun(ABC, Generic[P]):
         clock = {"seconds": round(time.time() - started, 1)}
         result = {**self.about(), **outcome, "clock": clock}
         write_json(folder / "result.json", result)
-        return result
+        return read_json(folder / "result.json")  # as whoever reads it later finds it
 
 
 def train_in(

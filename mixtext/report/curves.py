@@ -24,8 +24,8 @@ def read_curves(sources: Sequence[Path]) -> list[dict[str, Any]]:
         if not found:
             raise InputError(f"{source} holds no finished run of active learning (no curve.json).")
         for path in found:
-            text = path.read_text(encoding="utf-8")
-            lines = [text] if path.suffix == ".json" else text.splitlines()
+            raw = path.read_bytes()
+            lines = [raw] if path.suffix == ".json" else raw.splitlines()
             try:
                 read = [json.loads(line) for line in lines]
                 curves += [one for one in read if one["curve"]]

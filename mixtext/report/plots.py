@@ -19,7 +19,10 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     path = folder / "metrics.jsonl"
     if not path.is_file():
         raise InputError(f"{folder} is not a run folder: it has no metrics.jsonl.")
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+    except ValueError:
+        raise InputError(f"{path} is damaged: leave this run out, or train it anew.") from None
     if not lines:
         raise InputError(f"{path} holds no numbers yet: wait for the run's first steps.")
     return lines

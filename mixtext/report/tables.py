@@ -45,8 +45,8 @@ def read_results(sources: Sequence[Path]) -> list[dict[str, Any]]:
         if not found:
             raise InputError(f"{source} holds no finished run (no result.json below it).")
         for path in found:
-            text = path.read_text(encoding="utf-8")
-            lines = [text] if path.suffix == ".json" else text.splitlines()
+            raw = path.read_bytes()
+            lines = [raw] if path.suffix == ".json" else raw.splitlines()
             try:
                 read = [json.loads(line) for line in lines]
                 whole = bool(read) and all(result.keys() >= NEEDED for result in read)

@@ -100,6 +100,8 @@ class ActiveRun:
         """
         with locked(self.folder):
             state = self.load() or self.begin()
+            for round_ in range(state.round + 1):
+                self.generated(round_)  # needed only by the next training, but a fault comes first
             while state.phase != "done":
                 if state.phase == "train":
                     self.train(state)

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from difflib import SequenceMatcher
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -192,7 +193,11 @@ def test_eight_bits_change_little(small, there, lines):
     start = time.monotonic()
     found = small.translate(lines, BEAM, 0)
     print(f"ctranslate2, int8, beam 5: {len(lines) / (time.monotonic() - start):.0f} sentences/s")
-    assert sum(a == b for a, b in zip(found, wanted, strict=True)) > 0.93 * len(lines)
+    pairs = list(zip(found, wanted, strict=True))
+    # How the integers round depends on the CPU's instructions, and one word changes a sentence.
+    assert sum(a == b for a, b in pairs) > 0.8 * len(lines)
+    likeness = [SequenceMatcher(None, a.split(), b.split()).ratio() for a, b in pairs]
+    assert sum(likeness) > 0.95 * len(lines)
     assert [small.translate([line], BEAM, 0)[0] for line in lines[:50]] == found[:50]
     assert small.translate(["", "a\nb"], BEAM, 0)[0] == ""
     with pytest.raises(BacktranslateError, match="cut it first"):
