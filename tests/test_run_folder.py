@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from transformers import AutoModel
@@ -242,7 +241,7 @@ def test_whatever_a_run_depends_on_may_not_change(what, depends, tmp_path, capsy
 
 
 def test_versions_and_threads_may_change_and_are_told(recipes, begun, capsys):
-    folder, command = begun("texts")
+    folder, _ = begun("texts")
     path = folder / "environment.json"
     about = json.loads(path.read_text(encoding="utf-8"))
     about["packages"]["torch"], about["threads"] = "1.0", 77
