@@ -17,6 +17,8 @@ from mixtext.tagging.rounds import ActiveRun
 from mixtext.tagging.run import begin_active
 from mixtext.training.loop import Trainer
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("texts", "tags", "active")
 CUT = 3  # steps done when a run is killed; the checkpoint is that of step 2
 
@@ -287,7 +289,6 @@ def start(command):
     )  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["run", "sweep", "active"])
 def test_of_two_processes_one_works_and_the_other_is_refused(kind, tiny, learner, tmp_path):
     recipe, folder = tmp_path / "recipe.toml", tmp_path / "folder"
