@@ -14,13 +14,16 @@ def at_least_float32(outputs: Tensor) -> Tensor:
     return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
 
 
-def _row_mean(per_row: Tensor) -> Tensor:
-    return per_row.sum() / max(1, per_row.shape[0])
+def _row_mean(per_row: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Σ_i w_i l_i / B: a row of weight 0 counts among the B all the same."""
+    weighted = per_row if weights is None else per_row * weights
+    return weighted.sum() / max(1, per_row.shape[0])
 
 
-def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """−Σ_c y_c log p_c with `targets` (B, C) on the simplex: the supervised loss of a mixed row."""
-    return _row_mean(-(targets * F.log_softmax(at_least_float32(logits), dim=-1)).sum(-1))
+def soft_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """−Σ_c y_c log p_c with `targets` (B, C) on the simplex, rows weighed by `weights` (B,)."""
+    log_p = F.log_softmax(at_least_float32(logits), dim=-1)
+    return _row_mean(-(targets * log_p).sum(-1), weights)
 
 
 def soft_log_sigmoid(logits: Tensor, targets: Tensor) -> Tensor:
@@ -28,14 +31,21 @@ def soft_log_sigmoid(logits: Tensor, targets: Tensor) -> Tensor:
     return _row_mean(-(targets * F.logsigmoid(at_least_float32(logits))).sum(-1))
 
 
-def consistency_kl(logits: Tensor, targets: Tensor) -> Tensor:
+def consistency_kl(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """KL(targets ‖ softmax(logits)): the consistency loss of MixText (arXiv 2004.12239, eq. 6).
 
+    Rows are weighed by `weights` (B,).
     Finite at any logit gap, unlike `kl_div(softmax(z).log(), y)` of the official code, which is
     infinite once a probability underflows (a gap of about 104 in float32).
     """
     log_p = F.log_softmax(at_least_float32(logits), dim=-1)
-    return _row_mean((torch.xlogy(targets, targets) - targets * log_p).sum(-1))
+    return _row_mean((torch.xlogy(targets, targets) - targets * log_p).sum(-1), weights)
+
+
+def consistency_squared(logits: Tensor, targets: Tensor) -> Tensor:
+    """‖softmax(logits) − targets‖²: the consistency loss of Mean Teacher (arXiv 1703.01780)."""
+    p = F.softmax(at_least_float32(logits), dim=-1)
+    return _row_mean((p - targets).square().sum(-1))
 
 
 def squared_norm_margin(logits: Tensor, margin: float) -> Tensor:
@@ -90,4 +100,5 @@ def supervised_contrast(vectors: Tensor, labels: Tensor, temperature: float = 0.
 
 LABELLED_LOSSES = {"softmax": soft_cross_entropy, "sigmoid": soft_log_sigmoid}
 CLASS_LOSSES = {"softmax": soft_cross_entropy, "bce_of_softmax": bce_of_softmax}
+CONSISTENCY_LOSSES = {"squared": consistency_squared, "kl": consistency_kl}
 MARGINS = {"squared_norm": squared_norm_margin, "entropy": entropy_margin}

@@ -12,9 +12,9 @@
 Every field can be set on the command line as `table.field=value`.
 
 So that one recipe serves to compare methods, some settings may wait until `method` names one that
-uses them: tables of other methods, which are checked all the same, and, beside a method that learns
-from labelled rows alone, [views] and `training.batch_unlabelled`. Any other setting that nothing
-would listen to is refused.
+uses them: tables of other methods, which are checked all the same; [views], beside a method that
+looks at none; and `training.batch_unlabelled`, beside one that learns from labelled rows alone. Any
+other setting that nothing would listen to is refused.
 """
 
 import dataclasses
@@ -130,13 +130,13 @@ class Recipe(AnyRecipe):
 
     def waiting(self) -> list[str]:
         """Notes on settings that wait for a method that uses them."""
-        if self.method.unlabelled:
-            return []
-        unused = ["views"] if self.views != ViewSettings() else []
-        if self.training.batch_unlabelled not in (0, TrainingSettings.batch_unlabelled):
+        method = self.method
+        unused = ["views"] if self.views != ViewSettings() and not method.views else []
+        usual = self.training.batch_unlabelled in (0, TrainingSettings.batch_unlabelled)
+        if not (usual or method.unlabelled):
             unused.append("batch_unlabelled")
-        what = " and ".join(unused)
-        return [f"waiting: {what}; {self.method.name} learns from labelled rows alone"] * bool(what)
+        why = "looks at no views" if method.unlabelled else "learns from labelled rows alone"
+        return [f"waiting: {' and '.join(unused)}; {method.name} {why}"] * bool(unused)
 
 
 def make_recipe(

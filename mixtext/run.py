@@ -249,10 +249,12 @@ def read_view_source(
 ) -> tuple[ViewSource | None, Path | None]:
     """Where the recipe's views come from, and the file they are read from, if they are.
 
-    A method without unlabelled rows has no views.
+    A method without unlabelled rows has none; one that does not look at views has none of each row.
     """
     if not recipe.method.unlabelled:
         return None, None
+    if not recipe.method.views:
+        return WordDropout(recipe.views.rate, copies=0), None
     if not recipe.views.file and not recipe.views.backend:
         return WordDropout(recipe.views.rate, recipe.views.copies), None
     file = Path(recipe.views.file)

@@ -16,6 +16,7 @@ from mixtext.losses import (
     MARGINS,
     bce_of_softmax,
     consistency_kl,
+    consistency_squared,
     entropy_margin,
     soft_cross_entropy,
     soft_log_sigmoid,
@@ -27,7 +28,7 @@ GOLDEN = json.loads(
     (Path(__file__).parent / "golden" / "mixtext" / "golden.json").read_text(encoding="utf-8")
 )
 INPUTS = GOLDEN["semiloss_inputs"]
-WITH_TARGETS = (soft_cross_entropy, soft_log_sigmoid, consistency_kl)
+WITH_TARGETS = (soft_cross_entropy, soft_log_sigmoid, consistency_kl, consistency_squared)
 WITH_MARGIN = (squared_norm_margin, entropy_margin)
 
 
@@ -171,6 +172,17 @@ def test_the_mean_is_over_rows():
         assert_close(loss(logits, 0.6), torch.stack(rows).mean())
 
 
+def test_weights_of_rows():
+    # A row of weight 0 is as if it had no loss, and still one of the rows.
+    logits, y = random_case()
+    weights = torch.linspace(0, 2, len(y))
+    for loss in (soft_cross_entropy, consistency_kl):
+        rows = torch.stack([loss(logits[i : i + 1], y[i : i + 1]) for i in range(len(y))])
+        assert_close(loss(logits, y, weights), (weights * rows).mean())
+        assert_close(loss(logits, y, weights > 0), rows[1:].sum() / len(y))
+        assert torch.equal(loss(logits, y, torch.ones(len(y))), loss(logits, y))
+
+
 def test_low_precision_logits_are_summed_in_float32():
     logits, y = random_case()
     low = logits.bfloat16()
@@ -189,6 +201,7 @@ def test_float64_logits_stay_in_float64():
         -(y * log_p).sum(-1).mean(),
         -(y * F.logsigmoid(logits)).sum(-1).mean(),
         (y * (y.log() - log_p)).sum(-1).mean(),
+        (y - p).square().sum(-1).mean(),
         F.binary_cross_entropy(p, y),
         (0.6 - p.square().sum(-1)).clamp(min=0).mean(),
         (-(p * log_p).sum(-1) - 0.6).clamp(min=0).mean(),

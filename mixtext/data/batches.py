@@ -310,6 +310,21 @@ class Batch:
     row_ids: list[str]
     unknown_id: int | None = None
 
+    @property
+    def originals(self) -> Padded | Tensor:
+        """The Bu unlabelled rows themselves."""
+        return self.rows[torch.arange(-self.unlabelled, 0)]
+
+    @property
+    def learned(self) -> Padded | Tensor:
+        """B labelled rows, then all views; where there are none, the originals in their place."""
+        return self.rows[torch.arange(len(self.labels) + self.unlabelled * self.copies)]
+
+    @property
+    def copies(self) -> int:
+        """How often each unlabelled text is among the `learned` rows: K, at least 1."""
+        return max(1, self.views)
+
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
         return replace(self, rows=self.rows.to(device), labels=self.labels.to(device))

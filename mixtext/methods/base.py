@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, Protocol, Self, 
 import numpy as np
 from annotated_types import Ge, Gt
 
-from mixtext.data.batches import Batch, Order
+from mixtext.data.batches import Batch, Order, Padded
 from mixtext.deferred import Tensor, torch
 from mixtext.errors import InputError
 from mixtext.losses import CLASS_LOSSES, at_least_float32, squared_error
@@ -108,6 +108,7 @@ class MethodOf(Settings, Generic[M, B]):
         targets: what it can be trained to tell of a row, see `Corpus.target`.
         mixes: what it mixes, in words.
         unlabelled: it learns from unlabelled rows too.
+        views: it looks at views of them.
     """
 
     paper: ClassVar[str]
@@ -115,6 +116,7 @@ class MethodOf(Settings, Generic[M, B]):
     targets: ClassVar[tuple[str, ...]] = ("classes", "scores")
     mixes: ClassVar[str] = "nothing"
     unlabelled: ClassVar[bool] = False
+    views: ClassVar[bool] = False
 
     @classmethod
     def takes(cls, rows: str, target: str) -> bool:
@@ -126,7 +128,8 @@ class MethodOf(Settings, Generic[M, B]):
 
         Args:
             encoder_layers: layers of the encoder.
-            views: views of each unlabelled text, None for methods without unlabelled rows.
+            views: views of each unlabelled text, 0 for methods that do not look at them, None for
+                methods without unlabelled rows.
             pairs: whether the rows are pairs of texts.
         """
 
@@ -189,6 +192,43 @@ def target_loss(
     if labels.is_floating_point():
         return squared_error(outputs, targets)
     return CLASS_LOSSES[loss](outputs, targets)
+
+
+def predict(model: Classifier, rows: Padded | Tensor, dropout: bool = False) -> Tensor:
+    """Probabilities (B, C) without a gradient, float32 at least."""
+    training = model.training
+    model.train(dropout)
+    with torch.no_grad():
+        logits = model(rows)
+    model.train(training)
+    return torch.softmax(at_least_float32(logits), dim=-1)
+
+
+def hard(guesses: Tensor) -> Tensor:
+    """The most likely class of each guess, one-hot (B, C)."""
+    return soft_targets(guesses.argmax(-1), guesses.shape[1], guesses.dtype)
+
+
+def guided_outcome(
+    labelled: Tensor, unlabelled: Tensor, weight: float, ramp: float, guesses: Tensor, used: Tensor
+) -> Outcome:
+    """L_x + w(t)·λ_u·L_u, the loss of all methods that guess, and what the monitor shows of it.
+
+    Args:
+        labelled: L_x.
+        unlabelled: L_u.
+        weight: λ_u.
+        ramp: w(t), in [0, 1].
+        guesses: (Bu, C).
+        used: (Bu,) what each guess counts, in [0, 1].
+    """
+    metrics: dict[str, Tensor | float] = {
+        "loss/labelled": labelled.detach(),
+        "loss/unlabelled": unlabelled.detach(),
+        "ramp": ramp,
+        "guess/used": used.float().mean(),
+    }
+    return Outcome(labelled + ramp * weight * unlabelled, metrics, guesses=guesses)
 
 
 def half_clean(clean: Outcome, mixed: Outcome) -> Outcome:

@@ -17,7 +17,6 @@ arXiv 2209.11055); an averaged copy of the weights makes the guesses (Mean Teach
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -27,7 +26,8 @@ from annotated_types import Ge, Gt, Interval
 from mixtext.data.batches import Batch, Feed
 from mixtext.deferred import Tensor, torch
 from mixtext.errors import InputError
-from mixtext.losses import LABELLED_LOSSES, MARGINS, at_least_float32, consistency_kl
+from mixtext.losses import LABELLED_LOSSES, MARGINS, consistency_kl
+from mixtext.methods.averages import add_teacher, move_teacher, teacher_of
 from mixtext.methods.base import (
     FeedOf,
     Layers,
@@ -35,6 +35,7 @@ from mixtext.methods.base import (
     Outcome,
     Progress,
     check_layers,
+    predict,
     soft_targets,
 )
 from mixtext.methods.contrast import contrast, fit_head
@@ -93,6 +94,7 @@ class MixText(Method):
     mixes: ClassVar[str] = "hidden states of labelled and unlabelled rows, at a random layer"
     targets: ClassVar[tuple[str, ...]] = ("classes",)
     unlabelled: ClassVar[bool] = True
+    views: ClassVar[bool] = True
 
     alpha: Annotated[float, Gt(0)] = 16.0
     layers: Layers = (3, 4, 5)
@@ -146,7 +148,7 @@ class MixText(Method):
             return
         memory = torch.nn.Module()
         if self.teacher:
-            memory.teacher = copy.deepcopy(model).requires_grad_(False).eval()
+            add_teacher(memory, model)
         even = torch.full((model.head.outputs,), 1 / model.head.outputs)
         even = even.to(next(model.parameters()).device)
         memory.register_buffer("guess_mean", even)
@@ -224,15 +226,7 @@ class MixText(Method):
         used = [k for k, weight in enumerate(weights) if weight]
         index = torch.cat([torch.arange(B + k * Bu, B + (k + 1) * Bu) for k in used])
         rows = batch.rows[index]
-
-        guesser = self.evaluated(model)
-        training = guesser.training
-        guesser.train(self.guess_dropout)
-        with torch.no_grad():
-            logits = guesser(rows)  # (len(used)·Bu, C)
-        guesser.train(training)
-
-        each = torch.softmax(at_least_float32(logits), dim=-1).split(Bu)
+        each = predict(self.evaluated(model), rows, self.guess_dropout).split(Bu)
         averaged = guess(each, [weights[k] for k in used])
         if self.align and model.memory is not None:
             mean = model.memory.get_buffer("guess_mean")
@@ -249,17 +243,9 @@ class MixText(Method):
         return sharpen(averaged, self.temperature), metrics
 
     def after_step(self, model: Classifier, progress: Progress) -> None:
-        """Moves the teacher towards the model; faster in the first steps, when both change much."""
-        teacher = self.evaluated(model)
-        if teacher is model:
-            return
-        decay = min(self.teacher, (1 + progress.step) / (10 + progress.step))
-        averaged = dict(teacher.named_parameters())
-        for name, weight in model.named_parameters():
-            if name in averaged:
-                averaged[name].lerp_(weight.detach(), 1 - decay)
+        """Moves the teacher towards the model."""
+        move_teacher(model, self.teacher, progress.step)
 
     def evaluated(self, model: Classifier) -> Classifier:
         """The teacher where there is one."""
-        teacher: Classifier = getattr(model.memory, "teacher", model)
-        return teacher
+        return teacher_of(model)

@@ -192,8 +192,10 @@ class Cut(Exception):
             "mixtext.teacher=0.9",
             "mixtext.align=true",
         ),
+        ("method=mean_teacher", "views.copies=2", "mean_teacher.ramp=0.5"),
+        ("method=softmatch", "views.copies=0", "training.accumulate=2"),
     ],
-    ids=["supervised", "tmix", "mixtext", "contrast"],
+    ids=["supervised", "tmix", "mixtext", "contrast", "teacher", "averages"],
 )
 def test_any_method_goes_on_from_any_step(tiny, tmp_path, monkeypatch, method, cut):
     recipe = tiny(*method, "training.steps=11", "training.checkpoint_every=4")
