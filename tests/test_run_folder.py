@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -281,11 +282,11 @@ def test_a_run_of_version_0_1_goes_on(kind, recipes, begun, tmp_path):
 # ---- two processes
 
 
-def start(command):
+def mixtext(command):
     """A command in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "mixtext.cli", *command],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
@@ -300,13 +301,22 @@ def test_of_two_processes_one_works_and_the_other_is_refused(kind, tiny, learner
         "sweep": ["sweep", str(recipe), "--vary", "training.seed=0,1", "--run", str(folder)],
         "active": ["active", "run", str(recipe), "--resume", "--run", str(folder)],
     }[kind]
-    first, second = start(command), start(command)
-    said = [process.communicate(timeout=300)[1] for process in (first, second)]
-    codes = [first.returncode, second.returncode]
-    assert sorted(codes) == [0, 2], said
-    refusal = said[codes.index(2)].strip().splitlines()[-1]
-    # Either it came while the other was at work, or as the other had just made the folder.
-    assert "another process" in refusal or "already holds" in refusal, refusal
+    with mixtext(command) as first:
+        while not [*folder.rglob("metrics.jsonl")]:
+            assert first.poll() is None, first.communicate()
+            time.sleep(0.01)
+        first.send_signal(signal.SIGSTOP)  # so that it is at work for as long as the other asks
+        try:
+            before = contents(folder)
+            with mixtext(command) as second:
+                said = second.communicate(timeout=120)[1]
+            assert second.returncode == 2, said
+            assert f"another process is at work in {folder}" in said.splitlines()[-1]
+            assert contents(folder) == before
+        finally:
+            first.send_signal(signal.SIGCONT)
+        said = first.communicate(timeout=300)[1]
+        assert first.returncode == 0, said
     for path in folder.rglob("metrics.jsonl"):
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         told = [json.dumps({**line, "clock": 0}, sort_keys=True) for line in lines]
