@@ -7,6 +7,8 @@ Importing the package loads none of this: each name is fetched when it is asked 
 
 from typing import TYPE_CHECKING, Any
 
+from mixtext.registration import register
+
 if TYPE_CHECKING:
     from mixtext.api import load, train
     from mixtext.data.corpus import Corpus
@@ -33,3 +35,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+register()

@@ -8,7 +8,7 @@ RUN/
   tensorboard/       the same for the eye
   checkpoints/       the last state and the best weights
   result.json        what came out
-  model/             the model, an ordinary Hugging Face folder with a head beside it
+  model/             the model, a Hugging Face folder, see `models/folder.py`
 
 Nothing in a folder is changed before all that can be refused has been looked at.
 """

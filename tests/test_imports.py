@@ -30,6 +30,7 @@ RANKS = {
     "pseudo_labels": 2,
     "models": 3,
     "methods": 4,
+    "registration": 4,
     "training": 5,
     "inference": 6,
     "recipe": 6,

@@ -62,7 +62,8 @@ def test_the_folder_is_an_ordinary_one(made):
     train(recipe, corpus=corpus, folder=folder, quiet=True)
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     model = AutoModel.from_pretrained(folder / "model").eval()
-    head = load_file(folder / "model" / "head.safetensors")
+    weights = load_file(folder / "model" / "model.safetensors")
+    head = {k.removeprefix("head."): w for k, w in weights.items() if k.startswith("head.")}
     text = "the cat near a horse"
     with torch.no_grad():
         states = model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0]

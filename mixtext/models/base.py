@@ -54,10 +54,6 @@ class Encoder(nn.Module):
             "to recompute: set it to false."
         )
 
-    def save(self, folder: Path) -> None:
-        """Writes weights and sizes into `folder`, which is there, for `models/folder.py`."""
-        raise NotImplementedError
-
     def check_mix(self, rows: int, mix: Mix, layer: int | None) -> int:
         """The layer, where `mix` fits `rows` rows and there is such a layer; InputError if not."""
         if layer is None:

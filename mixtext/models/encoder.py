@@ -8,7 +8,6 @@ import inspect
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -169,10 +168,6 @@ class MixableEncoder(Encoder):
             yield seen
         finally:
             handle.remove()
-
-    def save(self, folder: Path) -> None:
-        """Writes the wrapped model as a folder that `AutoModel` loads."""
-        self.model.save_pretrained(folder)  # type: ignore[operator]
 
     def enable_gradient_checkpointing(self) -> None:
         """As in `Encoder`."""

@@ -1,24 +1,31 @@
 """A model folder, of a classifier or a tagger.
 
-A transformer and its tokenizer are an ordinary Hugging Face folder, which `AutoModel` and
-`AutoTokenizer` load; a small encoder is `encoder.safetensors` and `encoder.json`. The head lies
-beside them in `head.safetensors`. `mixtext.json` says what the model takes and tells, and how it
-is used. It goes first when a folder is written over and comes last, so that one with a
-`mixtext.json` is whole, whenever the writing was killed.
+A transformer with its head is an ordinary Hugging Face folder: `AutoModelForSequenceClassification`
+or `AutoModelForTokenClassification` loads the whole, `AutoModel` the encoder, `AutoTokenizer` its
+tokenizer (see `huggingface.py`). A small encoder is `encoder.safetensors` and `encoder.json`, its
+head `head.safetensors`. `mixtext.json` says what the model takes and tells, and how it is used.
+
+A folder is written beside its place and then renamed, so that what has its name is whole.
 """
 
 import json
 import os
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from mixtext.errors import InputError
 from mixtext.files import save_tensors, write_json
 from mixtext.models.base import SIZES, WEIGHTS, Encoder, Model, SmallEncoder
+from mixtext.models.encoder import MixableEncoder
+from mixtext.models.huggingface import WEIGHTS as WHOLE
+from mixtext.models.huggingface import head_weights, save_whole
 from mixtext.models.pretrained import load_encoder, load_tokenizer, quiet_transformers
 from mixtext.models.vectors import Mlp, SmallCnn
 from mixtext.models.words import KimCnn, Lstm
@@ -48,24 +55,41 @@ class Parts:
 
     def fill(self, model: Model) -> None:
         """Loads the weights of the head; InputError where they are not there or do not fit."""
-        _load_weights(model.head, self.folder / HEAD, ABOUT)
+        path = self.folder / HEAD  # of small encoders, and of all that version 0.1 wrote
+        if path.is_file() or not isinstance(self.encoder, MixableEncoder):
+            _load_weights(model.head, lambda: load_file(path), path, ABOUT)
+        else:
+            read = partial(head_weights, self.folder, model)
+            _load_weights(model.head, read, self.folder / WHOLE, ABOUT)
 
 
 def save_parts(folder: Path, model: Model, tokenizer: Any, about: dict[str, Any]) -> None:
-    """Writes a model folder; `about` as in `Parts`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ABOUT).unlink(missing_ok=True)
+    """Writes a model folder, whole or not at all; `about` as in `Parts`."""
+    half, old = (folder.with_name(f".{folder.name}.{state}") for state in ("half", "old"))
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
     with quiet_transformers():
-        model.encoder.save(folder)
+        if isinstance(model.encoder, MixableEncoder):
+            save_whole(half, model, model.encoder, about)
+        elif isinstance(model.encoder, SmallEncoder):
+            model.encoder.save(half)
+            save_tensors(model.head.state_dict(), half / HEAD)
         if tokenizer is not None:
-            tokenizer.save_pretrained(folder)
-    save_tensors(model.head.state_dict(), folder / HEAD)
+            longest = tokenizer.model_max_length
+            tokenizer.model_max_length = about["model"]["max_length"]  # where others cut
+            tokenizer.save_pretrained(half)
+            tokenizer.model_max_length = longest
+    write_json(half / ABOUT, about)
     os.umask(umask := os.umask(0))
-    for path in folder.glob("*.safetensors"):
+    for path in half.iterdir():
         path.chmod(0o666 & ~umask)  # safetensors lets nobody but the owner read them
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    write_json(folder / ABOUT, about)
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    half.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def model_folder(run: Path) -> Path:
@@ -126,13 +150,16 @@ def load_small(folder: Path) -> SmallEncoder:
         raise InputError(
             f"{folder / SIZES} does not describe an encoder: {_again(error)}"
         ) from error
-    _load_weights(encoder, folder / WEIGHTS, SIZES)
+    path = folder / WEIGHTS
+    _load_weights(encoder, lambda: load_file(path), path, SIZES)
     return encoder
 
 
-def _load_weights(module: nn.Module, path: Path, about: str) -> None:
+def _load_weights(
+    module: nn.Module, read: Callable[[], dict[str, Tensor]], path: Path, about: str
+) -> None:
     try:
-        module.load_state_dict(load_file(path))
+        module.load_state_dict(read())
     except Exception as error:  # safetensors has errors of its own for broken files
         raise InputError(
             f"{path} cannot be read, or does not fit {about}: {_again(error)}"

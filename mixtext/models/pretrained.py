@@ -38,12 +38,13 @@ def load_encoder(
         )
     # A part that the folder lacks was filled with random numbers. Only the pooler may be: it is
     # used where `model.pool` asks for it alone, and trained there.
-    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    missing = sorted(key for key in report["missing_keys"] if "pooler." not in key)
     if missing:
         raise InputError(
             f"Encoder {name_or_path!r} lacks {len(missing)} of its weights, such as {missing[0]}."
         )
-    encoder = MixableEncoder(model)
+    # A folder of a model trained here has a head on its encoder.
+    encoder = MixableEncoder(model.encoder if model.config.model_type == "mixtext" else model)
     # We pool by ourselves. A parameter that never gets a gradient stops distributed training.
     if encoder.pooler is not None:
         encoder.pooler.requires_grad_(False)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from mixtext.inference import export, load
 from mixtext.models.build import build_model
 from mixtext.models.folder import load_parts
 from mixtext.models.settings import ModelSettings
-from mixtext.tagging.entities import is_tagger, load_tagger
+from mixtext.tagging.entities import load_tagger
 
 WORDS = ModelSettings(encoder="kim_cnn", embedding="RandomTune", word_width=4)
 CORPUS = Corpus.from_lists(["a cat", "old bread"], ["animal", "food"])
@@ -36,20 +37,27 @@ class Cut(Exception):
     """Ends a writing as a kill would."""
 
 
-def test_a_kill_never_leaves_parts_of_two_models(folder):
-    class Tokenizer:
-        def save_pretrained(self, folder):
-            raise Cut
+def test_a_kill_never_leaves_parts_of_two_models(folder, monkeypatch):
+    """Written over, the old model stays until the new one is whole."""
+    first, tokenizer, _ = build_model(WORDS, CORPUS, 0)
+    other, _, _ = build_model(WORDS, CORPUS, seed=1)
 
-    other, tokenizer, _ = build_model(WORDS, CORPUS, seed=1)
-    with pytest.raises(Cut):
-        export(folder, other, Tokenizer(), WORDS, CORPUS)
-    assert "holds no finished model" in refusal(load, folder)
-    assert not is_tagger(folder)
+    def cut(*arguments, **settings):
+        raise Cut
+
+    for place in ("save_pretrained", "rename"):
+        with monkeypatch.context() as patch:
+            patch.setattr(type(tokenizer) if place == "save_pretrained" else Path, place, cut)
+            with pytest.raises(Cut):
+                export(folder, other, tokenizer, WORDS, CORPUS)
+        assert same_weights(load(folder).model, first)
     export(folder, other, tokenizer, WORDS, CORPUS)
-    assert all(
-        map(torch.equal, load(folder).model.state_dict().values(), other.state_dict().values())
-    )
+    assert same_weights(load(folder).model, other)
+    assert [x.name for x in folder.parent.iterdir()] == [folder.name]
+
+
+def same_weights(a, b):
+    return all(map(torch.equal, a.state_dict().values(), b.state_dict().values()))
 
 
 def test_files_have_the_mode_that_the_umask_gives(tmp_path):

@@ -118,7 +118,7 @@ def test_killed_and_resumed_gives_the_same_curve(learner, tmp_path, monkeypatch,
     for file in sorted((tmp_path / "whole" / "generated").iterdir()):
         assert file.read_text() == (tmp_path / "killed" / "generated" / file.name).read_text()
     weights = [
-        (tmp_path / x / "model" / "head.safetensors").read_bytes() for x in ("whole", "killed")
+        (tmp_path / x / "model" / "model.safetensors").read_bytes() for x in ("whole", "killed")
     ]
     assert weights[0] == weights[1]
 

@@ -46,8 +46,7 @@ def without_clock(folder):
     result = json.loads((folder / "result.json").read_text())
     for entry in (*lines, result):
         entry.pop("clock")
-    files = [folder / "model" / name for name in ("model.safetensors", "head.safetensors")]
-    return lines, result, [file.read_bytes() for file in files]
+    return lines, result, (folder / "model" / "model.safetensors").read_bytes()
 
 
 def curves(folder):
@@ -147,7 +146,7 @@ def test_killed_at_any_moment_and_resumed_equals_an_unbroken_run(tiny, tmp_path)
         "while the best weights are written",
         lambda: {path.name for path in job.checkpoints.glob("best-*")} - best or job.last() == 24,
     )
-    kill("while the model is exported", lambda: (job.run / "model").exists())
+    kill("while the model is exported", lambda: (job.run / ".model.half").exists())
     assert job.last() == 24 and not (job.run / "result.json").exists()
     assert "going on from the checkpoint at step 24" in job.finish().stderr
 
