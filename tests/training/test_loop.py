@@ -95,8 +95,10 @@ def test_a_lost_loss_stops_with_step_and_rows_and_keeps_the_last_checkpoint(
     # Without the cause the run goes on, and ends as if nothing had been.
     assert main([*command, "--resume"]) == 0
     train(recipe, folder=tmp_path / "whole", quiet=True)
-    assert load_file(tmp_path / "run/model/model.safetensors")["embeddings.LayerNorm.weight"].equal(
-        load_file(tmp_path / "whole/model/model.safetensors")["embeddings.LayerNorm.weight"]
+    assert load_file(tmp_path / "run/model/model.safetensors")[
+        "encoder.embeddings.LayerNorm.weight"
+    ].equal(
+        load_file(tmp_path / "whole/model/model.safetensors")["encoder.embeddings.LayerNorm.weight"]
     )
 
 
