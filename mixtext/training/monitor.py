@@ -48,7 +48,7 @@ class Monitor:
         self.path.touch()
         os.truncate(self.path, resumed["metrics_bytes"] if resumed else 0)
         self.file = self.path.open("a", encoding="utf-8")
-        self.writer = SummaryWriter(str(self.folder), purge_step=step + 1)
+        self.writer = self._open(purge_step=step + 1)
         self.bar = None
         if not quiet and sys.stderr.isatty():
             self.bar = tqdm(total=total_steps, initial=step, unit="step", dynamic_ncols=True)
@@ -136,7 +136,24 @@ class Monitor:
         self.writer.close()
         for old in self.folder.glob("*.final"):
             old.unlink()
-        self.writer = SummaryWriter(str(self.folder), filename_suffix=".final")
+        self.writer = self._open(filename_suffix=".final")
+
+    def _open(self, **settings: Any) -> SummaryWriter:
+        """Opens a file of events that TensorBoard reads after those that are there.
+
+        It reads them in the order of their names: the second and a count, which is not padded, so
+        that of two in one second the later one may come first.
+        """
+        while True:
+            before = {*self.folder.glob("*")}
+            writer = SummaryWriter(str(self.folder), **settings)
+            after = {*self.folder.glob("*")}
+            if max(after) not in before:
+                return writer
+            writer.close()
+            for path in after - before:
+                path.unlink()
+            time.sleep(1 - time.time() % 1)
 
     def hparams(self, settings: dict[str, Any], metrics: dict[str, float]) -> None:
         """Settings and final metrics for TensorBoard's HPARAMS page."""

@@ -14,11 +14,13 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.summary.writer import event_file_writer
 
 from mixtext.api import train
 from mixtext.methods.mixtext import MixText
 from mixtext.recipe import dump_recipe, flat, make_recipe
 from mixtext.run import Run
+from mixtext.training.monitor import Monitor
 
 pytestmark = pytest.mark.slow
 
@@ -283,3 +285,20 @@ def test_quiet_says_nothing(tiny, tmp_path, capfd):
     said = capfd.readouterr()
     assert said.out == "" and said.err == ""
     assert Path(tmp_path / "metrics.jsonl").stat().st_size > 0
+
+
+@pytest.mark.parametrize("count", [8, 98])
+def test_files_of_one_second_are_read_in_the_order_they_were_written(count, tmp_path, monkeypatch):
+    """TensorBoard sorts their names, in which the count of files goes from 9 to 10 and to 99."""
+    monkeypatch.setattr(event_file_writer, "_global_uid", count)
+    for run in range(4):
+        folder = tmp_path / str(run)
+        folder.mkdir()
+        monitor = Monitor(folder, ["x"], 2, quiet=True)
+        monitor.measured(1, "dev", {"loss": 2.0})
+        monitor.open_final()
+        monitor.measured(2, "test", {"loss": 1.0})
+        monitor.close()
+        events = EventAccumulator(str(folder / "tensorboard"), purge_orphaned_data=True).Reload()
+        seen = {tag: [e.step for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+        assert seen == {"dev/loss": [1], "test/loss": [2]}
