@@ -35,7 +35,7 @@ def timed_methods(encoder_layers: int) -> dict[str, Method]:
     """What is timed: every method on single texts, and SSMix without its saliency pass."""
     methods: dict[str, Method] = {}
     for name, method in METHODS.items():
-        if "single" in method.tasks and not method.unlabelled:
+        if method.takes("texts", "classes") and not method.unlabelled:
             methods[name] = method()
     methods["ssmix without saliency"] = SSMix(saliency=False)
     top = tuple(range(encoder_layers // 2, encoder_layers))

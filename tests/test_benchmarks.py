@@ -135,3 +135,9 @@ def test_bad_input_is_one_sentence(tmp_path):
     assert done.stderr.endswith("holds no files CLASS/*.txt with sentences.\n")
     assert "Traceback" not in done.stderr
     assert "at least 1" in call("--corpus", tmp_path, "--repeats", 0).stderr
+
+
+def test_methods_on_labelled_texts_are_timed():
+    timed = module("methods").timed_methods(6)
+    assert {"supervised", "tmix", "ssmix", "ssmix without saliency"} <= set(timed)
+    assert not {"mixtext", "fixmatch", "mixup"} & set(timed) and timed["tmix"].layers == (3, 4, 5)

@@ -79,6 +79,15 @@ class Progress:
         """Share of the training that is done, in [0, 1]."""
         return min(1.0, self.step / max(1, self.total_steps))
 
+    def rise(self, share: float, wait: float = 0.0) -> float:
+        """From 0 to 1 in a line over a share of the training, after a share `wait` of it.
+
+        With a share of 0 it is 1 at once.
+        """
+        if self.fraction < wait:
+            return 0.0
+        return min(1.0, (self.fraction - wait) / share) if share else 1.0
+
 
 @dataclass(frozen=True)
 class Outcome:

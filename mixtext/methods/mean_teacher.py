@@ -83,13 +83,8 @@ class MeanTeacher(Method):
         loss_x = target_loss(logits[:B], batch.labels)
         loss_u = CONSISTENCY_LOSSES[self.distance](logits, targets)
         used = torch.ones_like(guesses[:, 0])
-        ramp = self.rise(progress.fraction)
+        ramp = math.exp(-5 * (1 - progress.rise(self.ramp)) ** 2)
         return guided_outcome(loss_x, loss_u, self.unlabelled_weight, ramp, guesses, used)
-
-    def rise(self, fraction: float) -> float:
-        """w(t) by the share of the training that is done."""
-        x = min(1.0, fraction / self.ramp) if self.ramp else 1.0
-        return math.exp(-5 * (1 - x) ** 2)
 
     def after_step(self, model: Classifier, progress: Progress) -> None:
         """Moves the teacher towards the model."""

@@ -195,7 +195,7 @@ class MixText(Method):
         end = B + Bu * (K + 1)  # idle rows come after
         loss_x = LABELLED_LOSSES[self.labelled_loss](logits[:B], mixed[:B])
         loss_u = consistency_kl(logits[B:end], mixed[B:end])
-        ramp = min(1.0, progress.fraction / self.ramp) if self.ramp else 1.0
+        ramp = progress.rise(self.ramp)
         loss = loss_x + ramp * self.unlabelled_weight * loss_u
         if self.margin_weight:
             originals = batch.rows[torch.arange(-Bu, 0)]

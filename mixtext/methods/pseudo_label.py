@@ -67,12 +67,5 @@ class PseudoLabel(Method):
 
         loss_x = target_loss(logits[:B], batch.labels)
         loss_u = soft_cross_entropy(logits[B:], hard(guesses), used)
-        return guided_outcome(
-            loss_x, loss_u, self.unlabelled_weight, self.rise(progress.fraction), guesses, used
-        )
-
-    def rise(self, fraction: float) -> float:
-        """α(t) as a share of its most, by the share of the training that is done."""
-        if fraction < self.wait:
-            return 0.0
-        return min(1.0, (fraction - self.wait) / self.ramp) if self.ramp else 1.0
+        ramp = progress.rise(self.ramp, self.wait)
+        return guided_outcome(loss_x, loss_u, self.unlabelled_weight, ramp, guesses, used)

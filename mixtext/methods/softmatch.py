@@ -52,6 +52,8 @@ class SoftMatch(Method):
         decay: m, of the running averages. Paper: 0.999.
         align: weigh by aligned guesses, so that all classes count alike. Not for skewed pools.
         unlabelled_weight: λ_u, with λ_max in it. Paper: 1.
+        ramp: λ_u rises over this share of the training; 0: at once, as in the paper, where a head
+            that knows nothing yet is surely wrong, and may stay so.
     """
 
     name: ClassVar[str] = "softmatch"
@@ -64,6 +66,7 @@ class SoftMatch(Method):
     decay: Annotated[float, Interval(ge=0, lt=1)] = 0.999
     align: bool = True
     unlabelled_weight: Annotated[float, Ge(0)] = 1.0
+    ramp: Annotated[float, Interval(ge=0, le=1)] = 1.0
 
     def start(self, model: Classifier) -> None:
         """Attaches the running averages."""
@@ -93,7 +96,8 @@ class SoftMatch(Method):
         loss_u = soft_cross_entropy(
             logits[B:], hard(guesses).repeat(copies, 1), weights.repeat(copies)
         )
-        outcome = guided_outcome(loss_x, loss_u, self.unlabelled_weight, 1.0, guesses, weights)
+        ramp = progress.rise(self.ramp)
+        outcome = guided_outcome(loss_x, loss_u, self.unlabelled_weight, ramp, guesses, weights)
         for name in ("confidence_mean", "confidence_variance"):
             outcome.metrics[f"guess/{name}"] = model.memory.get_buffer(name).clone()
         return outcome

@@ -101,13 +101,6 @@ def test_pseudo_label_by_hand(model, batch_of):
     assert_close(outcome.guesses.numpy(), p)
 
 
-def test_pseudo_labels_weight_rises():
-    done = np.linspace(0, 1, 11)
-    waits = [PseudoLabel(wait=0.25, ramp=0.5).rise(x) for x in done]
-    assert_close(waits, np.clip((done - 0.25) / 0.5, 0, 1).tolist())
-    assert [PseudoLabel(wait=0.5, ramp=0.0).rise(x) for x in (0.0, 0.4, 0.5, 1.0)] == [0, 0, 1, 1]
-
-
 @pytest.mark.parametrize("views", [0, 1, 3])
 def test_fixmatch_by_hand(model, batch_of, views):
     batch = batch_of(views)
@@ -174,7 +167,7 @@ def test_rows_that_are_right_already_are_left_out(model, batch_of):
     batch = batch_of(1)
     labelled, *_ = predictions(model, batch)
     batch = replace(batch, labels=torch.from_numpy(labelled.argmax(1)))
-    outcome = run(UDA(unlabelled_weight=0.0), model, batch, START)
+    outcome = run(UDA(annealing="linear", unlabelled_weight=0.0), model, batch, START)
     assert outcome.loss.item() == outcome.metrics["annealing/kept"].item() == 0
     assert all(not g.any() for g in gradients(model, outcome.loss).values())
 
@@ -209,7 +202,7 @@ def test_softmatch_weighs_a_sequence_of_batches(model, align, decay):
 
 @pytest.mark.parametrize("views", [0, 2])
 def test_softmatch_by_hand(model, batch_of, views):
-    batch, method = batch_of(views), SoftMatch(unlabelled_weight=0.4)
+    batch, method = batch_of(views), SoftMatch(unlabelled_weight=0.8, ramp=1.0)
     method.start(model)
     labelled, strong, p = predictions(model, batch)
     twin = copy.deepcopy(model.memory)
@@ -285,10 +278,31 @@ def test_mean_teacher_and_model_have_dropout_of_their_own(make_model, batch_of):
     assert losses[0.0] < 1e-10 and losses[0.3] > 1e-3
 
 
-def test_mean_teachers_weight_rises():
-    found = [MeanTeacher(ramp=0.5).rise(x) for x in (0.0, 0.25, 0.5, 1.0)]
-    assert found == pytest.approx([np.exp(-5), np.exp(-1.25), 1, 1])
-    assert MeanTeacher(ramp=0.0).rise(0.0) == 1
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        (PseudoLabel(wait=0.25, ramp=0.5), lambda x: np.clip((x - 0.25) / 0.5, 0, 1)),
+        (PseudoLabel(wait=0.5, ramp=0.0), lambda x: x >= 0.5),
+        (PseudoLabel(wait=0.0, ramp=0.0), np.ones_like),
+        (MeanTeacher(ramp=0.5), lambda x: np.exp(-5 * (1 - np.clip(x / 0.5, 0, 1)) ** 2)),
+        (MeanTeacher(ramp=0.0), np.ones_like),
+        (SoftMatch(ramp=0.8), lambda x: np.clip(x / 0.8, 0, 1)),
+        (SoftMatch(ramp=0.0), np.ones_like),
+        (FixMatch(), np.ones_like),
+        (UDA(), np.ones_like),
+    ],
+)
+def test_the_weight_of_guesses_rises(make_model, batch_of, method, expected):
+    model, batch = make_model("bert"), batch_of(1)
+    method.start(model)
+    found = []
+    for step in range(9):
+        outcome = run(method, model, batch, Progress(step, 8, 0.0))
+        parts = [outcome.metrics[f"loss/{x}"].item() for x in ("labelled", "unlabelled")]
+        weight = outcome.metrics["ramp"] * method.unlabelled_weight
+        assert outcome.loss.item() == pytest.approx(parts[0] + weight * parts[1], rel=1e-5)
+        found.append(outcome.metrics["ramp"])
+    assert_close(np.array(found), np.asarray(expected(np.arange(9) / 8), dtype=float))
 
 
 # ---- what must hold whatever the numbers are
