@@ -1,14 +1,15 @@
 """The official views of MixText, `de_1.pkl` and `ru_1.pkl`: a pickled dict from row to text.
 
 A pickle can run any code when it is loaded. These are read by an unpickler that knows no class and
-no function, and what comes out must be a dict of int to str.
+no function but stand-ins for NumPy's integers and strings, which the official notebook writes as
+keys; what comes out must be a dict of int to str.
 """
 
 import pickle
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from backtranslate.manifest import replace_file, writing
 from backtranslate.pipeline import View
@@ -22,12 +23,42 @@ class _Refused(Exception):
     """The pickle asks for something that no dict of rows needs."""
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Knows no class and no function: what needs one, such as code to run, cannot be made."""
+class _ItemType:
+    """Stands for `numpy.dtype`: of an integer or a string, and of nothing else."""
 
-    def find_class(self, module: str, name: str) -> NoReturn:
-        """Refuses."""
-        raise _Refused(f"{module}.{name}")
+    def __init__(self, code: str, *_: Any) -> None:
+        if not re.fullmatch(r"[iu][1248]|U\d+", code):
+            raise _Refused(f"numpy.dtype({code!r})")
+        self.code = code
+        self.order: Literal["little", "big"] = "little"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Takes the order of bytes, which stands behind the version, and no more."""
+        self.order = "big" if state[1] == ">" else "little"
+
+
+def _item(kind: _ItemType, raw: bytes) -> int | str:
+    """Stands for NumPy's `scalar`: one value out of its bytes, as a plain int or str."""
+    if kind.code.startswith("U"):
+        return raw.decode("utf-32-be" if kind.order == "big" else "utf-32-le").rstrip("\0")
+    return int.from_bytes(raw, kind.order, signed=kind.code.startswith("i"))
+
+
+_STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
+    ("numpy", "dtype"): _ItemType,
+    ("numpy.core.multiarray", "scalar"): _item,  # NumPy 1
+    ("numpy._core.multiarray", "scalar"): _item,  # NumPy 2
+}
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Knows no class and no function but `_STAND_INS`: code to run cannot be made."""
+
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
+        """A stand-in; all else is refused."""
+        if (module, name) not in _STAND_INS:
+            raise _Refused(f"{module}.{name}")
+        return _STAND_INS[module, name]
 
     def persistent_load(self, pid: Any) -> NoReturn:
         """Refuses."""

@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 
+import numpy as np
 import pytest
 
 from backtranslate.pickles import export_pickles, import_pickles, read_pickle
@@ -130,3 +131,22 @@ def test_files_of_another_corpus_are_refused(tmp_path):
     out.write_bytes(out.read_bytes().replace(b'"de"', b'"../de"'))
     with pytest.raises(BacktranslateError, match="cannot name a file"):
         export_pickles(out, TEXTS, tmp_path / "back")
+
+@pytest.mark.parametrize("module", ["numpy._core.multiarray", "numpy.core.multiarray"])
+@pytest.mark.parametrize("kind", ["<i8", ">i4", "u1"])
+def test_integers_and_strings_of_numpy_are_read_as_plain_ones(module, kind, tmp_path):
+    rows = {np.array([n], kind)[0]: text for n, text in enumerate(["a", np.str_("zwei"), "drei 🐎"])}
+    path = tmp_path / "de_1.pkl"
+    written = pickle.dumps(rows, protocol=3).replace(b"numpy._core.multiarray", module.encode())
+    path.write_bytes(written)
+    read = read_pickle(path)
+    assert read == {0: "a", 1: "zwei", 2: "drei 🐎"}
+    assert {type(x) for x in (*read, *read.values())} == {int, str}
+
+
+@pytest.mark.parametrize("key", [np.float64(1), np.datetime64("2020"), np.bytes_(b"1")])
+def test_no_other_values_of_numpy(key, tmp_path):
+    path = tmp_path / "de_1.pkl"
+    path.write_bytes(pickle.dumps({key: "a"}))
+    with pytest.raises(BacktranslateError, match="numpy.dtype"):
+        read_pickle(path)
