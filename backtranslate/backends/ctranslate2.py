@@ -83,7 +83,9 @@ class Marian:
         with loading("marian", str(folder)):
             import transformers
 
-            self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder)
+            self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
+                folder, trust_remote_code=False
+            )
 
     def encode(self, text: str) -> list[str]:
         """Text → tokens; the end mark is one of them."""
@@ -302,11 +304,23 @@ def convert_marian(ctranslate2: Any, checkpoint: str, out: Path, quantization: s
     from backtranslate.backends.huggingface import loading
 
     with loading("marian", checkpoint):
-        tokenizer: Any = transformers.AutoTokenizer.from_pretrained(checkpoint)
-    converter = ctranslate2.converters.TransformersConverter(checkpoint)
-    converter.convert(str(out), quantization=quantization)
+        config = transformers.AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
+        tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
+            checkpoint, trust_remote_code=False
+        )
+
+    class Converter(ctranslate2.converters.TransformersConverter):
+        """Asks nobody whether a folder's own code may run: the original leaves that open."""
+
+        def load_model(self, model_class: Any, name: str, **settings: Any) -> Any:
+            return model_class.from_pretrained(name, **settings, trust_remote_code=False)
+
+        def load_tokenizer(self, tokenizer_class: Any, name: str, **settings: Any) -> Any:
+            return tokenizer_class.from_pretrained(name, **settings, trust_remote_code=False)
+
+    Converter(checkpoint).convert(str(out), quantization=quantization)
     tokenizer.save_pretrained(out / "tokenizer")
-    return transformers.AutoConfig.from_pretrained(checkpoint).max_position_embeddings
+    return config.max_position_embeddings
 
 
 def load(backend: str, source: str, target: str, models: str, device: str) -> CTranslate2:

@@ -2,7 +2,8 @@
 
 Both are encoder-decoders that `generate()` drives. The models' own settings stay (length penalty,
 forbidden tokens), except for those that `Decoding` names and for the filters that transformers puts
-on sampling by default: here samples are drawn from the whole distribution.
+on sampling by default: here samples are drawn from the whole distribution. Code that a model brings
+along is never run.
 """
 
 import warnings
@@ -90,9 +91,13 @@ class HuggingFace:
             raise BacktranslateError("device = cuda, but torch sees no GPU; use cpu or auto.")
         self.device = torch.device("cuda" if available and device != "cpu" else "cpu")
         with loading(kind, name):
-            self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(name)
+            self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
+                name, trust_remote_code=False
+            )
             # In half precision, rounding would let the batch decide between close beams.
-            self.model: Any = MODELS[kind].from_pretrained(name, dtype=torch.float32)
+            self.model: Any = MODELS[kind].from_pretrained(
+                name, dtype=torch.float32, trust_remote_code=False
+            )
         self.model.to(self.device).eval()
         positions = self.model.config.max_position_embeddings
         self.limit = min(LONGEST_PIECE, positions)

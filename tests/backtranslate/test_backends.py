@@ -1,5 +1,6 @@
 """Backends: what comes out, whatever goes in. The models are tiny, random and made here."""
 
+import io
 import json
 import random
 import subprocess
@@ -445,6 +446,43 @@ def test_a_folder_that_holds_no_model_is_one_sentence(tmp_path):
     for backend in ("marian", "fsmt"):
         with pytest.raises(BacktranslateError, match="en-de cannot be loaded"):
             load(backend, "en", "de", str(tmp_path))
+
+
+def hostile_folder(folder, kind, mark):
+    """A model whose configuration and tokenizer ask for code of the folder's own."""
+    tokenizer = word_tokenizer()
+    count = len(tokenizer)
+    model = marian_model(count) if kind == "marian" else fsmt_model(count, count)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "own.py").write_text(f"open({str(mark)!r}, 'w').close()\nOwn = Fast = None\n")
+    auto = {
+        "config.json": {"AutoConfig": "own.Own", "AutoModel": "own.Own"},
+        "tokenizer_config.json": {"AutoTokenizer": ["own.Own", "own.Fast"]},
+    }
+    for name, classes in auto.items():
+        saved = json.loads((folder / name).read_text())
+        saved |= {"auto_map": classes, "model_type": "own", "tokenizer_class": "Own"}
+        (folder / name).write_text(json.dumps(saved))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["marian", "fsmt", "ctranslate2", "convert"])
+def test_code_that_a_model_brings_along_is_not_run(kind, tmp_path, monkeypatch):
+    from backtranslate.backends import ctranslate2
+
+    folder, mark = tmp_path / "en-de", tmp_path / "ran"
+    hostile_folder(folder, kind if kind == "fsmt" else "marian", mark)
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 9))  # what the terminal would say
+    with pytest.raises(BacktranslateError, match="en-de cannot be loaded as"):
+        if kind == "ctranslate2":
+            ctranslate2.Marian(folder)
+        elif kind == "convert":
+            ctranslate2.convert_marian(None, str(folder), tmp_path / "out", "int8")
+        else:
+            load(kind, "en", "de", str(tmp_path))
+    assert not mark.exists()
+    assert sys.stdin.read() == "y\n" * 9, "somebody was asked"
 
 
 @pytest.fixture
