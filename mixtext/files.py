@@ -3,7 +3,6 @@
 import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,19 +12,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from backtranslate.files import aside
 from mixtext.errors import InputError
 
 WAY_OUT = "bring it back from a copy, or begin anew in another folder"
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file atomically: readers see the old one or the new one, never a torn one."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    """Writes a file atomically, see `aside`; lines end as they do in `text`."""
+    with aside(path) as half, half.open("x", encoding="utf-8", newline="") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -52,10 +48,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    """Saves tensors and waits until they are on the disk. Tied tensors are stored twice."""
-    save_file({name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}, path)
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Saves tensors atomically, see `aside`. Tied tensors are stored twice."""
+    whole = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
+    with aside(path) as half:
+        save_file(whole, half)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

@@ -42,7 +42,8 @@ PACKAGES = (
 )
 SAMPLE = 128  # rows of dev that tell how long scoring takes
 # What a run that was killed as it began leaves at most.
-BEGUN = {"lock", "environment.json", "environment.json.tmp", "recipe.toml.tmp"}
+BEGUN = {"lock", "environment.json", ".environment.json.half", ".recipe.toml.half"}
+BEGUN |= {"environment.json.tmp", "recipe.toml.tmp"}  # of earlier versions
 
 
 # ---- what a run depends on

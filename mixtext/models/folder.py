@@ -5,12 +5,11 @@ or `AutoModelForTokenClassification` loads the whole, `AutoModel` the encoder, `
 tokenizer (see `huggingface.py`). A small encoder is `encoder.safetensors` and `encoder.json`, its
 head `head.safetensors`. `mixtext.json` says what the model takes and tells, and how it is used.
 
-A folder is written beside its place and then renamed, so that what has its name is whole.
+A folder is written beside its place and takes it by one rename: what has its name is whole.
 """
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mixtext.errors import InputError
-from mixtext.files import save_tensors, write_json
+from mixtext.files import aside, save_tensors, write_json
 from mixtext.models.base import SIZES, WEIGHTS, Encoder, Model, SmallEncoder
 from mixtext.models.encoder import MixableEncoder
 from mixtext.models.huggingface import WEIGHTS as WHOLE
@@ -65,10 +64,8 @@ class Parts:
 
 def save_parts(folder: Path, model: Model, tokenizer: Any, about: dict[str, Any]) -> None:
     """Writes a model folder, whole or not at all; `about` as in `Parts`."""
-    half, old = (folder.with_name(f".{folder.name}.{state}") for state in ("half", "old"))
-    shutil.rmtree(half, ignore_errors=True)
-    half.mkdir(parents=True)
-    with quiet_transformers():
+    with aside(folder) as half, quiet_transformers():
+        half.mkdir()
         if isinstance(model.encoder, MixableEncoder):
             save_whole(half, model, model.encoder, about)
         elif isinstance(model.encoder, SmallEncoder):
@@ -79,17 +76,10 @@ def save_parts(folder: Path, model: Model, tokenizer: Any, about: dict[str, Any]
             tokenizer.model_max_length = about["model"]["max_length"]  # where others cut
             tokenizer.save_pretrained(half)
             tokenizer.model_max_length = longest
-    write_json(half / ABOUT, about)
-    os.umask(umask := os.umask(0))
-    for path in half.iterdir():
-        path.chmod(0o666 & ~umask)  # safetensors lets nobody but the owner read them
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    half.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+        write_json(half / ABOUT, about)
+        os.umask(umask := os.umask(0))
+        for path in half.iterdir():
+            path.chmod(0o666 & ~umask)  # safetensors lets nobody but the owner read them
 
 
 def model_folder(run: Path) -> Path:

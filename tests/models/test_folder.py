@@ -2,11 +2,11 @@
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 import torch
 
+from backtranslate import files
 from mixtext.data.corpus import Corpus
 from mixtext.errors import InputError
 from mixtext.inference import export, load
@@ -45,9 +45,9 @@ def test_a_kill_never_leaves_parts_of_two_models(folder, monkeypatch):
     def cut(*arguments, **settings):
         raise Cut
 
-    for place in ("save_pretrained", "rename"):
+    for owner, name in ((type(tokenizer), "save_pretrained"), (files, "_exchange")):
         with monkeypatch.context() as patch:
-            patch.setattr(type(tokenizer) if place == "save_pretrained" else Path, place, cut)
+            patch.setattr(owner, name, cut)
             with pytest.raises(Cut):
                 export(folder, other, tokenizer, WORDS, CORPUS)
         assert same_weights(load(folder).model, first)
