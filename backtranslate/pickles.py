@@ -1,15 +1,18 @@
 """The official views of MixText, `de_1.pkl` and `ru_1.pkl`: a pickled dict from row to text.
 
-A pickle can run any code when it is loaded. These are read by an unpickler that knows no class and
-no function but stand-ins for NumPy's integers and strings, which the official notebook writes as
-keys; what comes out must be a dict of int to str.
+A pickle is a program, which can run any code, nest until the interpreter crashes and ask for memory
+that it does not fill. So none is given to Python's `pickle`: a reader here follows the few of its
+instructions that a dict of int to str is made of. It knows no class and no function but stand-ins
+for NumPy's integers and strings, which the official notebook writes as keys; it nests nothing, and
+takes memory in proportion to the file.
 """
 
 import pickle
+import pickletools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from backtranslate.manifest import replace_file, writing
 from backtranslate.pipeline import View
@@ -41,6 +44,8 @@ def _item(kind: _ItemType, raw: bytes) -> int | str:
     """Stands for NumPy's `scalar`: one value out of its bytes, as a plain int or str."""
     if kind.code.startswith("U"):
         return raw.decode("utf-32-be" if kind.order == "big" else "utf-32-le").rstrip("\0")
+    if len(raw) != int(kind.code[1:]):
+        raise _Refused(f"a number of {len(raw)} bytes as {kind.code}")
     return int.from_bytes(raw, kind.order, signed=kind.code.startswith("i"))
 
 
@@ -51,18 +56,76 @@ _STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Knows no class and no function but `_STAND_INS`: code to run cannot be made."""
+LARGEST = 2**32  # bytes of a file; the official ones have some 10⁸
+_CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_LITERALS = {
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"),
+    *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+    *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
-    def find_class(self, module: str, name: str) -> Callable[..., Any]:
-        """A stand-in; all else is refused."""
-        if (module, name) not in _STAND_INS:
-            raise _Refused(f"{module}.{name}")
-        return _STAND_INS[module, name]
 
-    def persistent_load(self, pid: Any) -> NoReturn:
-        """Refuses."""
-        raise _Refused("a persistent object")
+def _load(data: bytes) -> Any:
+    """Follows a pickle's instructions; refuses those that no dict of int to str needs."""
+    stack: list[Any] = []
+    marks: list[int] = []
+    memo: dict[int, Any] = {}
+
+    def above(start: int) -> list[Any]:
+        items = stack[start:]
+        del stack[start:]
+        return items
+
+    argument: Any
+    for opcode, argument, _ in pickletools.genops(data):
+        name = opcode.name
+        if name in _LITERALS:
+            if isinstance(argument, int) and not -(2**63) <= argument < 2**64:
+                raise _Refused(f"a number of {argument.bit_length()} bits")
+            stack.append(argument)
+        elif name in _CONSTANTS:
+            stack.append(_CONSTANTS[name])
+        elif name in ("BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"):
+            memo[len(memo) if argument is None else argument] = stack[-1]
+        elif name in ("BINGET", "LONG_BINGET", "GET"):
+            stack.append(memo[argument])
+        elif name == "MARK":
+            marks.append(len(stack))
+        elif name == "EMPTY_DICT":
+            stack.append({})
+        elif name in ("SETITEM", "SETITEMS", "DICT"):
+            items = above(len(stack) - 2 if name == "SETITEM" else marks.pop())
+            if name == "DICT":
+                stack.append({})
+            _put(stack[-1], items)
+        elif name in _TUPLES or name == "TUPLE":
+            parts = above(marks.pop() if name == "TUPLE" else len(stack) - _TUPLES[name])
+            if any(isinstance(part, tuple | dict) for part in parts):
+                raise _Refused("a tuple that holds another")
+            stack.append(tuple(parts))
+        elif name in ("GLOBAL", "STACK_GLOBAL"):
+            where = argument.split(" ", 1) if argument else above(len(stack) - 2)
+            if tuple(where) not in _STAND_INS:
+                raise _Refused(".".join(where))
+            stack.append(_STAND_INS[where[0], where[1]])
+        elif name == "REDUCE":
+            function, arguments = above(len(stack) - 2)
+            stack.append(function(*arguments))
+        elif name == "BUILD":
+            (state,) = above(len(stack) - 1)
+            stack[-1].__setstate__(state)
+        elif name not in ("PROTO", "FRAME", "STOP"):
+            raise _Refused(name)
+    return stack[-1]
+
+
+def _put(rows: dict[int, str], items: list[Any]) -> None:
+    """Puts in keys and values, which follow each other."""
+    for row, text in zip(items[::2], items[1::2], strict=True):
+        if type(row) is not int or type(text) is not str:
+            raise _Refused(f"an entry from {type(row).__name__} to {type(text).__name__}")
+        rows[row] = text
 
 
 def read_pickle(path: Path) -> dict[int, str]:
@@ -72,17 +135,21 @@ def read_pickle(path: Path) -> dict[int, str]:
         row in the training file, from 0 → view.
 
     Raises:
-        BacktranslateError: no such file, a damaged one, or one that holds anything but a dict of
-            int → str.
+        BacktranslateError: no such file, one that is too large or damaged, or one that holds
+            anything but a dict of int → str.
     """
     if not path.is_file():
         raise BacktranslateError(f"{path} does not exist.")
+    if path.stat().st_size > LARGEST:
+        raise BacktranslateError(
+            f"{path} is larger than {LARGEST:,} bytes: no official file of views is."
+        )
     try:
-        with path.open("rb") as file:
-            rows = _PlainUnpickler(file).load()
+        rows = _load(path.read_bytes())
     except _Refused as refused:
         raise BacktranslateError(
-            f"{path} was not loaded: it asks for {refused}; only a dict of int to str is let in."
+            f"{path} was not loaded: it asks for {str(refused)[:200]}; only a dict of int to str "
+            "is let in."
         ) from None
     except Exception as error:  # a damaged pickle raises nearly anything
         raise BacktranslateError(
@@ -90,12 +157,6 @@ def read_pickle(path: Path) -> dict[int, str]:
         ) from None
     if type(rows) is not dict:
         raise BacktranslateError(f"{path} holds a {type(rows).__name__}, not a dict of int to str.")
-    for row, text in rows.items():
-        if type(row) is not int or type(text) is not str:
-            raise BacktranslateError(
-                f"{path} holds an entry from {type(row).__name__} to {type(text).__name__}: only a "
-                "dict of int to str is let in."
-            )
     return rows
 
 

@@ -1,19 +1,19 @@
 """Rows that are vectors or images: out of an `.npz` file, and scikit-learn's digits."""
 
+import math
 import zipfile
-import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.lib import format as npy
 
 from mixtext.data.corpus import Corpus
 from mixtext.data.labels import listing
 from mixtext.data.read.options import HEARD, UNSAID, ReadOptions
 from mixtext.errors import InputError
 
-# What NumPy raises on a file that is no archive, or a damaged one.
-_DAMAGED = (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def read_vectors_file(path: str | Path, options: ReadOptions = UNSAID, *, name: str = "") -> Corpus:
@@ -23,37 +23,63 @@ def read_vectors_file(path: str | Path, options: ReadOptions = UNSAID, *, name: 
         path: the `.npz` file: array `x`, numbers of shape `(N, D)` or `(N, height, width)`, and
             array `y`, N classes: numbers (-1 = missing) or names ("" = missing). Without `y` no
             row has a label.
-        options: names of the classes, and whether to read them at all.
+        options: names of the classes, whether to read them at all, and how large the arrays may be.
         name: what tables call the corpus; "": the file's name without its suffix.
 
     Raises:
-        InputError: a file that is missing, not of this format, or without `x`; values that are
-            missing or infinite, by row; labels that are no classes or of another number.
+        InputError: a file that is missing, not of this format, without `x`, or with arrays that
+            are too large; values that are missing or infinite, by row; labels that are no classes
+            or of another number.
     """
     path = Path(path)
     options.refuse_unheard(HEARD["npz"], f"{path} holds vectors, where it has no meaning")
     if not path.exists():
         raise InputError(f"{path} does not exist: check the path of the corpus.")
+    most = round(options.unpacked_gib * 2**30)
     try:
-        # Without pickle: an array of Python objects could run anything when it is read.
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in ("x", "y") if key in file}
-            there = sorted(file)
-    except _DAMAGED as error:
-        reason = " ".join(str(error).split()).rstrip(".")
+        with zipfile.ZipFile(path) as archive:
+            there = [x.removesuffix(".npy") for x in archive.namelist()]
+            wanted = [x for x in ("x", "y") if x in there and (x == "x" or options.labels)]
+            large = sum(archive.getinfo(f"{x}.npy").file_size for x in wanted)
+            arrays = {} if large > most else {x: _array(archive, x) for x in wanted}
+    except Exception as error:  # a damaged archive raises nearly anything
+        reason = " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__
         raise InputError(
             f"{path} cannot be read ({reason}): write it with numpy.savez(path, x=…, y=…), without "
             "Python objects in the arrays."
         ) from None
+    if large > most:
+        raise InputError(
+            f"the arrays of {path} unpack to {large / 2**30:,.1f} GiB, more than "
+            f"{options.called('unpacked_gib')} = {options.unpacked_gib:g} allows: raise it if you "
+            "trust the file and have the memory."
+        )
     if "x" not in arrays:
         raise InputError(
-            f"{path} has no array 'x' but {listing(there) or 'none'}: write it with "
+            f"{path} has no array 'x' but {listing(sorted(there)) or 'none'}: write it with "
             "numpy.savez(path, x=…, y=…)."
         )
-    classes = _labels(arrays["y"], path) if options.labels and "y" in arrays else None
+    classes = _labels(arrays["y"], path) if "y" in arrays else None
     names = options.label_names or None
     corpus = Corpus.from_vectors(arrays["x"], classes, label_names=names, name=str(path))
     return replace(corpus, name=name or path.stem, source=str(path))
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """One array, if its header is true: NumPy makes room for what that says before it reads."""
+    member = archive.getinfo(f"{name}.npy")
+    with archive.open(member) as file:
+        version = npy.read_magic(file)
+        if version not in _HEADERS:
+            raise ValueError(f"the array {name!r} is not one of numbers or strings")
+        shape, _, dtype = _HEADERS[version](file)
+        said, there = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
+    # Python objects have a size of their own; they are refused below.
+    if said != there and not dtype.hasobject:
+        raise ValueError(f"the array {name!r} says that it has {said} bytes, and has {there}")
+    with archive.open(member) as file:
+        # Without pickle: an array of Python objects could run anything when it is read.
+        return npy.read_array(file, allow_pickle=False)
 
 
 def _labels(y: np.ndarray, path: Path) -> list[str | int | None]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from annotated_types import Gt
 
 from mixtext.errors import InputError
 from mixtext.settings import Settings
@@ -40,6 +42,7 @@ class ReadOptions(Settings):
             them or, where none is itself a number, numbers; empty: the distinct labels, sorted.
         first_label: the number in the file of the first of `label_names`.
         labels: the rows have labels; else nobody looks for their column.
+        unpacked_gib: GiB that the arrays of an `.npz` file may unpack to; larger ones are refused.
     """
 
     name: ClassVar[str] = ""
@@ -57,6 +60,7 @@ class ReadOptions(Settings):
     label_names: tuple[str, ...] = ()
     first_label: int = 0
     labels: bool = True
+    unpacked_gib: Annotated[float, Gt(0)] = 4.0
 
     def __post_init__(self) -> None:
         """Refuses scores that are no range."""
@@ -100,14 +104,15 @@ UNSAID = ReadOptions()
 
 _ALL = frozenset(f.name for f in fields(ReadOptions))
 _TABLE = {"header", "quoted"}  # of files where neither names nor cells are marked
+_ROWS = _ALL - {"unpacked_gib"}
 HEARD: dict[str, frozenset[str]] = {
-    "csv": _ALL,
-    "tsv": _ALL,
-    "jsonl": _ALL - _TABLE,
-    "parquet": _ALL - _TABLE - {"encoding_errors"},
-    "folder": _ALL - _TABLE - {"id"},
-    "npz": frozenset({"format", "label_names", "labels"}),
+    "csv": _ROWS,
+    "tsv": _ROWS,
+    "jsonl": _ROWS - _TABLE,
+    "parquet": _ROWS - _TABLE - {"encoding_errors"},
+    "folder": _ROWS - _TABLE - {"id"},
+    "npz": frozenset({"format", "label_names", "labels", "unpacked_gib"}),
     "conll": frozenset({"format", "text", "label", "encoding_errors"}),
-    "hub": _ALL - _TABLE - {"encoding_errors", "format"},
+    "hub": _ROWS - _TABLE - {"encoding_errors", "format"},
     "catalogue": frozenset({"text", "skip_empty", "encoding_errors"}),
 }

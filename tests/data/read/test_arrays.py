@@ -1,5 +1,8 @@
 """Files of vectors: what is read, and a sentence for every file that cannot be."""
 
+import tracemalloc
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -90,3 +93,39 @@ def test_files_that_cannot_be_read(tmp_path):
     raw[200:300] = bytes(100)
     path.write_bytes(raw)
     assert "cannot be read" in refusal(path)
+
+
+def test_arrays_larger_than_allowed_are_refused_unread(tmp_path):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, x=np.zeros((2**18, 8, 8)))  # 128 MiB out of 0.2
+    tracemalloc.start()
+    message = refusal(path, unpacked_gib=0.1)
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
+    assert "unpack to 0.1 GiB, more than unpacked_gib = 0.1 allows: raise it" in message
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [("(10**6, 10**6)", "<f8"), ("(1000000000000, 2)", "<f8"), ("(2, 2)", "<U1000000000"),
+     ("(-1, 2)", "<f8"), ("(2,)", "<f8"), ("(2, 2)", "O"), ("(True, 4)", "<f8"), ("[" * 5000, "x")],
+)  # fmt: skip
+def test_headers_that_lie(shape, kind, tmp_path):
+    """No memory is set aside for what a header says and the file does not hold."""
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    array = b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header + bytes(32)
+    path = tmp_path / "d.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", array)
+    tracemalloc.start()
+    assert "cannot be read" in refusal(path)
+    assert tracemalloc.get_traced_memory()[1] < 10**7
+    tracemalloc.stop()
+
+
+def test_members_that_are_no_arrays(tmp_path):
+    path = tmp_path / "d.npz"
+    for name, data in (("x", b"1"), ("x.npy", b""), ("x.npy", b"\x93NUMPY\x03\0"), ("y.npy", b"")):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(name, data)
+        assert "d.npz" in refusal(path)

@@ -29,6 +29,7 @@ SAID = {
     "label_names": ("x", "y"),
     "first_label": 1,
     "labels": False,
+    "unpacked_gib": 1.0,
 }
 UNHEARD = [(source, name) for source, heard in HEARD.items() for name in SAID.keys() - heard]
 
