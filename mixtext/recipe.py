@@ -13,8 +13,9 @@ Every field can be set on the command line as `table.field=value`.
 
 So that one recipe serves to compare methods, some settings may wait until `method` names one that
 uses them: tables of other methods, which are checked all the same; [views], beside a method that
-looks at none; and `training.batch_unlabelled`, beside one that learns from labelled rows alone. Any
-other setting that nothing would listen to is refused.
+looks at none; `training.batch_unlabelled`, beside one that learns from labelled rows alone; and all
+that is about steps, beside one that takes none. Any other setting that nothing would listen to is
+refused.
 """
 
 import dataclasses
@@ -136,7 +137,13 @@ class Recipe(AnyRecipe):
         if not (usual or method.unlabelled):
             unused.append("batch_unlabelled")
         why = "looks at no views" if method.unlabelled else "learns from labelled rows alone"
-        return [f"waiting: {' and '.join(unused)}; {method.name} {why}"] * bool(unused)
+        notes = [f"waiting: {' and '.join(unused)}; {method.name} {why}"] * bool(unused)
+        if not method.steps:
+            notes.append(
+                "waiting: the steps of training, and pool, head and dropout of model; "
+                f"{method.name} fits one affine layer to vectors of length 1"
+            )
+        return notes
 
 
 def make_recipe(

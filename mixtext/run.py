@@ -17,17 +17,23 @@ from mixtext.data.vocabulary import vectors_path
 from mixtext.errors import InputError
 from mixtext.inference import Predictor, export, load, rows_of
 from mixtext.methods import METHODS
+from mixtext.methods.centroids import Centroids
+from mixtext.methods.contrast import encode_all
+from mixtext.methods.frozen import Frozen
 from mixtext.metrics import metrics_of
 from mixtext.models.build import build_model
 from mixtext.models.classifier import Classifier
 from mixtext.models.folder import model_folder
+from mixtext.models.heads import MlpHead
 from mixtext.models.pretrained import encoder_folder
-from mixtext.models.settings import VECTOR_ENCODERS, WORD_ENCODERS
+from mixtext.models.settings import VECTOR_ENCODERS, WORD_ENCODERS, ModelSettings
 from mixtext.recipe import Recipe, changed
 from mixtext.run_folder import SAMPLE, PreparedRun, Result, environment, train_in
-from mixtext.training.device import choose_device
+from mixtext.training.device import autocast, choose_device
 from mixtext.training.loop import Trainer
 from mixtext.training.scoring import predict_rows
+
+GLANCE, SCORED = 2000, 500  # unlabelled rows that rivals look at, and rows they are scored on
 
 
 @dataclass
@@ -38,6 +44,8 @@ class Run(PreparedRun[Predictor]):
         sources: the rows of `train` and `test` as the model takes them.
         views_file: what views are read from, None where they are not read.
         notes: sentences about what was found and made.
+        settings: of the model, as the method has them.
+        parts: what is scored, by name: a key of `sources`, rows in it, and labels of all its rows.
     """
 
     recipe: Recipe
@@ -47,6 +55,8 @@ class Run(PreparedRun[Predictor]):
     sources: dict[str, Source]
     views_file: Path | None
     notes: list[str]
+    settings: ModelSettings
+    parts: dict[str, tuple[str, np.ndarray, np.ndarray]]
 
     @classmethod
     def prepare(
@@ -61,7 +71,8 @@ class Run(PreparedRun[Predictor]):
                 "data.test_per_class, or training.test_at_every_tie to false."
             )
         check_method(recipe, data.train)
-        model, tokenizer, notes = build_model(recipe.model, data.train, recipe.training.seed)
+        settings = recipe.method.model_settings(recipe.model)
+        model, tokenizer, notes = build_model(settings, data.train, recipe.training.seed)
         views, views_file = read_view_source(recipe, data, tokenizer)
         recipe.method.check(
             model.encoder.layers,
@@ -131,13 +142,14 @@ class Run(PreparedRun[Predictor]):
             sources=sources,
             views_file=views_file,
             notes=[*data.notes, *notes],
+            settings=settings,
+            parts=parts,
         )
 
     def describe(self) -> str:
         """The plan in words: data, split sizes, method, steps."""
-        recipe, data, plan = self.recipe, self.data, self.trainer.plan
+        recipe, data = self.recipe, self.data
         test = "no test part" if data.test is None else f"{len(data.test)} test"
-        views = self.feed.views
         names, more = data.train.label_names, ", …" if data.train.classes > 8 else ""
         told = f"{len(names)} classes ({', '.join(names[:8])}{more})" if names else "scores"
         cut = ""
@@ -151,17 +163,51 @@ class Run(PreparedRun[Predictor]):
             f"unlabelled, {len(data.split.dev)} dev",
             f"model     {recipe.model.encoder}, {self.trainer.model.encoder.layers} layers{cut}",
             f"method    {recipe.method.name}",
-            f"training  {plan.total} steps of {recipe.training.batch * recipe.training.accumulate}"
-            f" labelled rows"
-            + (
-                f" and {recipe.training.batch_unlabelled * recipe.training.accumulate} unlabelled "
-                f"(views: {views.description})"
-                if views is not None
-                else ""
-            )
-            + f", evaluation every {plan.evaluate} steps, on {self.trainer.device}",
+            f"training  {self._training()}, on {self.trainer.device}",
         ]
         return "\n".join(lines + [f"note      {note}" for note in (*self.notes, *recipe.waiting())])
+
+    def _training(self) -> str:
+        training, plan, views = self.recipe.training, self.trainer.plan, self.feed.views
+        if not plan.total:
+            return "no step: a head is fitted to the encoder's vectors"
+        unlabelled = ""
+        if views is not None:
+            rows = training.batch_unlabelled * training.accumulate
+            unlabelled = f" and {rows} unlabelled (views: {views.description})"
+        return (
+            f"{plan.total} steps of {training.batch * training.accumulate} labelled rows"
+            f"{unlabelled}, evaluation every {plan.evaluate} steps"
+        )
+
+    def rivals(self) -> str:
+        """Accuracy of `frozen` and `centroids`, by some rows of dev or, without it, of test."""
+        data, recipe, trainer = self.data, self.recipe, self.trainer
+        pretrained = recipe.model.encoder not in (*WORD_ENCODERS, *VECTOR_ENCODERS)
+        part = next((name for name, rows in self.sizes.items() if rows), "")
+        if not (part and pretrained and recipe.method.steps and data.train.target == "classes"):
+            return ""
+        encoder, labels = trainer.model.encoder, data.train.labels
+        model = Classifier(encoder, MlpHead(encoder.hidden_size, 1, 0), pool="unit")
+        model.to(trainer.device)
+        generator = np.random.default_rng(0)
+
+        def vectors(source: str, rows: np.ndarray, most: int = GLANCE) -> np.ndarray:
+            with autocast(recipe.training.precision, trainer.device):
+                found = encode_all(model, self.sources[source], rows[:most], self.feed.pad_to)
+            return found.cpu().numpy()
+
+        source, scored, gold = self.parts[part]
+        scored = generator.permutation(scored)[:SCORED]
+        labelled, held = data.split.labelled, vectors(source, scored)
+        seen = vectors("train", labelled, len(labelled)), labels[labelled]
+        pool = vectors("train", data.split.unlabelled)
+        told = []
+        for probe in (Frozen(), Centroids()):
+            weight, bias = probe.fit(*seen, pool, data.train.classes)
+            right = ((held @ weight.T + bias).argmax(1) == gold[scored]).mean()
+            told.append(f"{probe.name} {right:.1%}")
+        return f"{', '.join(told)} right on {len(scored)} {part} rows, without training"
 
     def environment(self) -> dict[str, Any]:
         """Checksums of data and split, and of the files that model and views come from."""
@@ -210,7 +256,7 @@ class Run(PreparedRun[Predictor]):
         """Writes the model folder."""
         recipe, train = self.recipe, self.data.train
         precision = recipe.training.precision
-        export(folder, self.model, self.tokenizer, recipe.model, train, precision)
+        export(folder, self.model, self.tokenizer, self.settings, train, precision)
 
     def predictor(self) -> Predictor:
         """The model as it is now, ready for new rows."""
@@ -218,7 +264,7 @@ class Run(PreparedRun[Predictor]):
         return Predictor(
             self.model,
             self.tokenizer,
-            self.recipe.model,
+            self.settings,
             train.rows,
             train.target,
             train.label_names,

@@ -294,18 +294,24 @@ class PreparedRun(ABC, Generic[P]):
         """The weights that are scored, in evaluation mode."""
         return self.trainer.method.evaluated(self.trainer.model).eval()
 
+    def rivals(self) -> str:
+        """What the same labels give without training, in words; empty where nothing tells."""
+        return ""
+
     def estimate(self) -> float:
         """Seconds that the training will take, from three timed steps and a scored sample of dev.
 
         The steps are real ones: throw the run away afterwards.
         """
         trainer, plan = self.trainer, self.trainer.plan
-        times = []
-        for step in range(4):  # the first warms up
-            start = time.monotonic()
-            trainer.step(step, lambda outcome, batch: None)
-            times.append(time.monotonic() - start)
-        seconds = sorted(times[1:])[1] * plan.total
+        seconds = 0.0
+        if plan.total:
+            times = []
+            for step in range(4):  # the first warms up
+                start = time.monotonic()
+                trainer.step(step, lambda outcome, batch: None)
+                times.append(time.monotonic() - start)
+            seconds = sorted(times[1:])[1] * plan.total
         if dev := self.sizes.get("dev"):
             start = time.monotonic()
             trainer.measure(trainer.model, "sample")

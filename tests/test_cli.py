@@ -276,6 +276,11 @@ def test_dry_run_tells_the_plan_and_writes_nothing(recipe, capsys, tmp_path, mon
     assert "12 layers" in out and "mixtext" in out
     assert "30 steps of 4 labelled rows and 4 unlabelled (views: word dropout)" in out
     assert re.search(r"^time +about \d+(\.\d)? (s|min) ", out, re.M)
+    told = re.search(r"^a second +frozen (.*)%, centroids (.*)% right on 15 dev rows", out, re.M)
+    for text, method in zip(told.groups(), ("frozen", "centroids"), strict=True):
+        assert main(["train", file, f"method={method}", "--run", str(tmp_path / method)]) == 0
+        result = json.loads((tmp_path / method / "result.json").read_text())
+        assert 100 * result["dev"]["accuracy"] == pytest.approx(float(text), abs=0.06)
 
 
 def test_train_evaluate_predict_and_table(recipe, capsys, tmp_path, corpus_file, monkeypatch):

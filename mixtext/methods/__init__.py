@@ -1,8 +1,11 @@
 """The methods by name. Each is one file; read it beside its paper."""
 
 from mixtext.methods.base import Method
+from mixtext.methods.centroids import Centroids
 from mixtext.methods.embed_mix import EmbedMix
 from mixtext.methods.fixmatch import FixMatch
+from mixtext.methods.frozen import Frozen
+from mixtext.methods.label_spreading import LabelSpreading
 from mixtext.methods.manifold_mixup import ManifoldMixup
 from mixtext.methods.mean_teacher import MeanTeacher
 from mixtext.methods.mixtext import MixText
@@ -32,6 +35,9 @@ _ALL = (
     UDA,
     FixMatch,
     SoftMatch,
+    Frozen,
+    Centroids,
+    LabelSpreading,
     SSMix,
     EmbedMix,
     UnkMix,

@@ -19,6 +19,7 @@ from mixtext.settings import Settings
 if TYPE_CHECKING:
     from mixtext.models.base import Model
     from mixtext.models.classifier import Classifier
+    from mixtext.models.settings import ModelSettings
 
 Layers = tuple[Annotated[int, Ge(0)], ...]
 
@@ -118,6 +119,7 @@ class MethodOf(Settings, Generic[M, B]):
         mixes: what it mixes, in words.
         unlabelled: it learns from unlabelled rows too.
         views: it looks at views of them.
+        steps: it trains in steps; False: `warm_up` is all there is, see `probe.py`.
     """
 
     paper: ClassVar[str]
@@ -126,6 +128,7 @@ class MethodOf(Settings, Generic[M, B]):
     mixes: ClassVar[str] = "nothing"
     unlabelled: ClassVar[bool] = False
     views: ClassVar[bool] = False
+    steps: ClassVar[bool] = True
 
     @classmethod
     def takes(cls, rows: str, target: str) -> bool:
@@ -141,6 +144,10 @@ class MethodOf(Settings, Generic[M, B]):
                 methods without unlabelled rows.
             pairs: whether the rows are pairs of texts.
         """
+
+    def model_settings(self, settings: ModelSettings) -> ModelSettings:
+        """The settings of the model that it trains, where it does not take just any."""
+        return settings
 
     def start(self, model: M) -> None:
         """Attaches what the method remembers between steps; it is saved in checkpoints."""

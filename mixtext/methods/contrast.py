@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixtext.data.batches import Feed
+from mixtext.data.batches import Feed, Source, in_length_order
 from mixtext.deferred import F, Tensor, torch
 from mixtext.losses import supervised_contrast
 from mixtext.pseudo_labels import seeded_clusters
@@ -46,7 +46,7 @@ def contrast(
     model.train()
     for step in range(steps):
         picked = class_rows(feed.labelled.rows, feed.labels, generator)
-        vectors = encode(model, feed, picked)  # (B, H)
+        vectors = encode(model, feed.source, picked, feed.pad_to)  # (B, H)
         labels = torch.from_numpy(feed.labels[picked]).to(device)
         supervised_contrast(vectors, labels).backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -77,24 +77,25 @@ def class_rows(
     return np.concatenate([generator.permutation(rows[labels[rows] == c])[:each] for c in drawn])
 
 
-def encode(model: Classifier, feed: Feed, picked: np.ndarray) -> Tensor:
+def encode(model: Classifier, source: Source, picked: np.ndarray, pad_to: int = 0) -> Tensor:
     """Pooled vectors (B, H) of some rows."""
-    rows: list[Any] = [feed.source.row(i) for i in picked]
+    rows: list[Any] = [source.row(i) for i in picked]
     device = next(model.parameters()).device
-    return model.encode(feed.source.collate(rows, feed.pad_to).to(device), None, None)
+    return model.encode(source.collate(rows, pad_to).to(device), None, None)
 
 
-def encode_all(model: Classifier, feed: Feed, picked: np.ndarray, batch: int = 64) -> Tensor:
+def encode_all(
+    model: Classifier, source: Source, picked: np.ndarray, pad_to: int = 0, batch: int = 64
+) -> Tensor:
     """The same for many rows, without dropout and gradient, float32."""
     training = model.training
     model.eval()
+    vectors = next(model.parameters()).new_empty(len(picked), model.encoder.hidden_size)
     with torch.no_grad():
-        parts = [
-            encode(model, feed, picked[start : start + batch]).float()
-            for start in range(0, len(picked), batch)
-        ]
+        for places in in_length_order(source.lengths[picked], batch):
+            vectors[places] = encode(model, source, picked[places], pad_to).to(vectors.dtype)
     model.train(training)
-    return torch.cat(parts)
+    return vectors
 
 
 def fit_head(model: Classifier, feed: Feed, pool: int = 0) -> Tensor:
@@ -113,12 +114,13 @@ def fit_head(model: Classifier, feed: Feed, pool: int = 0) -> Tensor:
         (C,) class frequencies of the pool by its clusters; of equal frequencies without a pool.
     """
     rows = feed.labelled.rows
-    vectors = encode_all(model, feed, rows)  # (N, H)
+    vectors = encode_all(model, feed.source, rows, feed.pad_to)  # (N, H)
     labels = torch.from_numpy(feed.labels[rows]).to(vectors.device)
     targets = F.one_hot(labels, model.head.outputs).float()  # (N, C)
     shares = torch.full_like(targets[0], 1 / model.head.outputs)
     if pool and feed.unlabelled is not None:
-        more = encode_all(model, feed, feed.unlabelled.rows[:pool])  # (U, H)
+        picked = feed.unlabelled.rows[:pool]
+        more = encode_all(model, feed.source, picked, feed.pad_to)  # (U, H)
         with torch.autocast(vectors.device.type, enabled=False):  # shares are sums over all rows
             guesses = seeded_clusters(more, vectors, labels)  # (U, C)
         shares = guesses.mean(0)

@@ -17,8 +17,9 @@ class Classifier(Model):
     Args:
         encoder: a mixable encoder of texts or of vectors.
         head: pooled vectors `(B, H)` → logits `(B, C)`, such as `MlpHead`.
-        pool: of texts: `mean` or `max` over their tokens, the `first` or the `last` token's state,
-            or what the transformer's own `pooler` makes of the first.
+        pool: of texts: `mean` or `max` over their tokens, the mean scaled to length 1 (`unit`), the
+            `first` or the `last` token's state, or what the transformer's own `pooler` makes of the
+            first.
         use_mask: False attends to and averages over the padding too, as the official code of
             MixText does.
         branches: "shared" or "independent", see `MixableEncoder.forward`.

@@ -1,6 +1,7 @@
 """From states to outputs: pooling, and the head."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -16,6 +17,11 @@ def mean_pool(states: Tensor, mask: Tensor | None = None) -> Tensor:
         return states.mean(1)
     total = (states * mask.unsqueeze(-1).to(states.dtype)).sum(1)  # (B, H)
     return total / mask.sum(1, keepdim=True).clamp(min=1).to(states.dtype)
+
+
+def unit_pool(states: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean of the states over a text's tokens, scaled to length 1, as sentence encoders compare."""
+    return F.normalize(mean_pool(states, mask), dim=1)
 
 
 def max_pool(states: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -38,7 +44,13 @@ def last_pool(states: Tensor, mask: Tensor | None = None) -> Tensor:
     return states[torch.arange(len(states), device=states.device), last]
 
 
-POOLS = {"mean": mean_pool, "max": max_pool, "first": first_pool, "last": last_pool}
+POOLS = {
+    "mean": mean_pool,
+    "unit": unit_pool,
+    "max": max_pool,
+    "first": first_pool,
+    "last": last_pool,
+}
 
 
 class MlpHead(nn.Sequential):

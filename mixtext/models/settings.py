@@ -26,8 +26,8 @@ class ModelSettings(Settings):
         pad_to_max: pad every batch to `max_length` instead of to its longest row.
         use_mask: False attends to and averages over the padding too.
         pool: a text's vector is the `mean` or the `max` of its token states, or the `first` or the
-            `last` one, or what BERT's own `pooler` makes of the first; `auto`: max for kim_cnn,
-            last for lstm, else mean.
+            `last` one, the mean scaled to length 1 (`unit`), or what BERT's own `pooler` makes of
+            the first; `auto`: max for kim_cnn, last for lstm, else mean.
         head_width: width of the head's hidden layer; 0: the head is one affine layer.
         dropout: on the pooled vector. Kim's CNN: 0.5.
         branches: of a mix: `shared` runs the trunk once for both partners; `independent` runs it
@@ -49,7 +49,7 @@ class ModelSettings(Settings):
     special_tokens: bool = True
     pad_to_max: bool = False
     use_mask: bool = True
-    pool: Literal["auto", "mean", "max", "first", "last", "pooler"] = "auto"
+    pool: Literal["auto", "mean", "unit", "max", "first", "last", "pooler"] = "auto"
     head_width: Annotated[int, Ge(0)] = 128
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     branches: Literal["shared", "independent"] = "shared"

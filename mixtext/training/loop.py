@@ -66,7 +66,10 @@ class Trainer(Generic[M, B]):
 
     def __post_init__(self) -> None:
         """Attaches the method's memory, plans the steps, makes the optimiser."""
-        self.plan: Plan = plan_steps(self.settings, len(self.feed.labelled.rows))
+        steps = self.method.steps
+        self.plan = (
+            plan_steps(self.settings, len(self.feed.labelled.rows)) if steps else Plan(0, 1, 1, 1)
+        )
         self.device = next(self.model.parameters()).device
         self.method.start(self.model)
         self.optimiser = make_optimiser(self.model, self.settings)
@@ -163,7 +166,9 @@ class Trainer(Generic[M, B]):
                     self._evaluate(state, monitor, checkpoints)
                 if state.step % plan.checkpoint == 0 or state.step == plan.total:
                     self._checkpoint(state, monitor, checkpoints)
-            if self._waited_enough(state):
+            if not plan.total:  # the warm-up was all
+                self._evaluate(state, monitor, checkpoints)
+            elif self._waited_enough(state):
                 monitor.say(f"stopped early: no better dev metric since step {state.best_step}")
                 self._checkpoint(state, monitor, checkpoints)
             return self._finish(state, monitor, checkpoints, hparams)
