@@ -5,8 +5,8 @@
            <- api, report, starter <- sweep <- active_commands, data_commands <- cli
 
 backtranslate stands beside: it imports nothing from mixtext, and only data/views.py, files.py and
-cli.py import it. A room is a module or a sub-package directly below mixtext/. Inside a room, and inside
-backtranslate, any module may import any other, but never in a circle.
+cli.py import it. A room is a module or a sub-package directly below mixtext/. Inside a room, and
+inside backtranslate, any module may import any other, but never in a circle.
 """
 
 import ast

@@ -183,7 +183,7 @@ def test_max_and_last_pool_by_hand():
 
 def test_unknown_pool_or_branches_is_refused():
     model = golden_model()
-    with pytest.raises(InputError, match="pool is 'middle': it must be one of mean, max"):
+    with pytest.raises(InputError, match="pool is 'middle': it must be one of mean, unit"):
         Classifier(model.encoder, model.head, pool="middle")
     with pytest.raises(InputError, match="branches is 'two'"):
         Classifier(model.encoder, model.head, branches="two")
