@@ -17,7 +17,7 @@ from backtranslate.jobs import Executor, Settings
 from backtranslate.manifest import WriteError
 from backtranslate.pickles import export_pickles, import_pickles
 from backtranslate.quality import Pair, describe, measure
-from backtranslate.store import Corpus, merge, read_records, shard_path
+from backtranslate.store import Corpus, merge, read_records, refuse_foreign, shard_path
 from backtranslate.translator import PRESETS, BacktranslateError
 
 PROGRAM = "python -m backtranslate"
@@ -71,8 +71,13 @@ def _parse(line: bytes, where: str) -> tuple[str, str]:
     return str(id_), text
 
 
-def make(arguments: list[str]) -> None:
-    """Back-translates; goes on where an earlier run of the same command stopped."""
+def make(arguments: list[str], corpus: Corpus | None = None) -> None:
+    """Back-translates; goes on where an earlier run of the same command stopped.
+
+    Args:
+        arguments: the file of the texts, and options.
+        corpus: what that file holds, or will hold; None: read it.
+    """
     parser = _Parser(
         prog=PROGRAM,
         description="Back-translates texts through pivot languages into a store of views. The same "
@@ -110,7 +115,9 @@ def make(arguments: list[str]) -> None:
     ray, address, gpus = (given.pop(key) for key in ("ray", "ray_address", "ray_gpus"))
     pivots = tuple(pivot.strip() for pivot in given.pop("pivots").split(","))
     settings = Settings(pivots=pivots, **given)
-    corpus = read_texts(path)
+    corpus = corpus or read_texts(path)
+    if settings.num_shards == 1:
+        refuse_foreign(folder / MERGED, path)
     execute: Executor | None = None
     if ray:
         from backtranslate.ray import RayTasks
@@ -147,6 +154,7 @@ def merge_shards(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     corpus = read_texts(given.texts)
     out = given.out or given.stores[0] / MERGED
+    refuse_foreign(out, given.texts)
     count = merge(given.stores, corpus, out)
     print(describe(*measure(_pairs(out, corpus))))
     print(f"\n{count:,} views in {out}: none missing, none double, all checksums right")
@@ -164,6 +172,7 @@ def import_files(arguments: list[str]) -> None:
     parser.add_argument("--out", type=Path, required=True, help="views file")
     given = parser.parse_args(arguments)
     corpus = read_texts(given.texts)
+    refuse_foreign(given.out, given.texts, *given.pickles)
     _print_counts(import_pickles(given.pickles, corpus, given.out), len(corpus), given.out)
 
 
@@ -218,15 +227,15 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 }
 
 
-def main(arguments: Iterable[str] | None = None) -> int:
-    """Runs the command line; returns the exit code."""
+def main(arguments: Iterable[str] | None = None, corpus: Corpus | None = None) -> int:
+    """Runs the command line; returns the exit code. `corpus` as in `make`."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if given and given[0] in COMMANDS:
             COMMANDS[given[0]](given[1:])
         else:
-            make(given)
+            make(given, corpus)
     except BacktranslateError as error:
         print(f"backtranslate: {error}", file=sys.stderr)
         return 1 if isinstance(error, WriteError) else 2

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from backtranslate.jobs import Executor, Question, Settings, Unit, run_here
-from backtranslate.manifest import check_manifest, read_manifest, write_manifest
+from backtranslate.manifest import MANIFEST, check_manifest, read_manifest, write_manifest
 from backtranslate.store import Corpus, Shard, record
 from backtranslate.translator import PRESETS, BacktranslateError
 from backtranslate.workers import Processes
@@ -89,6 +89,11 @@ def make_views(
     found = read_manifest(folder)
     if found is not None:
         check_manifest(folder, found, manifest_of(settings, corpus, {}))
+    elif strays := sorted(folder.glob("views-*-of-*.jsonl")):
+        raise BacktranslateError(
+            f"{strays[0]} is there, but no {MANIFEST} that says what it is made of: bring that "
+            "back, or choose another folder."
+        )
     # Every pivot's models are loaded before the first chunk, so that one that is missing is told at
     # once and not hours later; not at all when a run finds nothing to do.
     described = found is not None and _covers(found, settings)

@@ -4,11 +4,11 @@ import contextlib
 import errno
 import fcntl
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from backtranslate.files import aside, make_folder
 from backtranslate.translator import BacktranslateError
 
 MANIFEST = "manifest.json"
@@ -74,8 +74,8 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         WriteError: the disk is full.
     """
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as lock:
+        make_folder(folder)
+        with (folder / ".lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             merged = dict(manifest)
             if found := read_manifest(folder):
@@ -102,18 +102,8 @@ def views_of(manifest: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 def replace_file(path: Path, lines: Iterable[bytes]) -> None:
     """Writes a file whole or not at all, and returns when it is on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(path.name + ".new")
-    try:
-        with new.open("wb") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise
+    with aside(path) as half, half.open("xb") as file:
+        file.writelines(lines)
 
 
 @contextlib.contextmanager

@@ -245,9 +245,15 @@ def export_pickles(views: Path, corpus: Corpus, folder: Path) -> dict[str, int]:
         rows[row] = entry["text"]
     if not files:
         raise BacktranslateError(f"{views} holds no views.")
+    made = {folder / name: _pickled(rows) for name, rows in files.items()}
+    for path, raw in made.items():
+        if path.exists() and not (path.is_file() and path.read_bytes() == raw):
+            raise BacktranslateError(
+                f"{path} is there already and holds something else: choose another --out."
+            )
     with writing(folder):
-        for name, rows in files.items():
-            replace_file(folder / name, [_pickled(rows)])
+        for path, raw in made.items():
+            replace_file(path, [raw])
     return {name: len(rows) for name, rows in files.items()}
 
 

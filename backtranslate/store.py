@@ -141,6 +141,25 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         return None
 
 
+def refuse_foreign(out: Path, *sources: Path) -> None:
+    """Refuses to write views over a file that holds none, or that is one of the sources.
+
+    Raises:
+        BacktranslateError: names the file.
+    """
+    if any(out.exists() and source.exists() and out.samefile(source) for source in sources):
+        raise BacktranslateError(f"{out} is read and would be written over: choose another --out.")
+    if out.exists() and not out.is_file():
+        raise BacktranslateError(f"{out} is no file: choose another --out.")
+    if out.is_file() and out.stat().st_size:
+        with out.open("rb") as file:
+            first = file.readline()
+        if _parse(first) is None:
+            raise BacktranslateError(
+                f"{out} is there already and holds no views: move it away, or choose another --out."
+            )
+
+
 class Index:
     """Which record stands where: for each view and text, the file and the offset of its line."""
 

@@ -45,20 +45,19 @@ def query(run: Annotated[Path, POSITIONAL], out: Path | None = None) -> int:
     """Write the sentences to label: mixtext active query RUN [--out FILE]
 
     A CoNLL file, one token a line, in which `?` stands for the tags. Fill them in, in BIO, and give
-    the file to `mixtext active label`.
+    the file to `mixtext active label`. A file that may hold labels is never written over.
 
     Args:
         run: the run folder.
         out: the file; if not given, RUN/query.conll.
     """
-    from mixtext.tagging.conll import write_conll
     from mixtext.tagging.run import open_active
 
     active = open_active(run)
     state = active.saved()
     asked = active.asked(state)
     out = out or run / "query.conll"
-    write_conll(asked, out)
+    active.ask(state, out)
     names = ", ".join(asked.tag_names)
     print(f"wrote {out}: {len(asked)} sentences to label with {names}")
     print(f"next  mixtext active label {run} {out}")

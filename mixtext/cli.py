@@ -247,18 +247,27 @@ def back_translate(
         read: How it is read:
     """
     from backtranslate.cli import main as backtranslate_main
+    from backtranslate.store import Corpus as Texts
     from mixtext.data.read.catalogue import CATALOGUE, load_any
+    from mixtext.files import write_text
 
     # The catalogue fixes it; elsewhere nobody needs labels to translate.
     read = read if data in CATALOGUE else dataclasses.replace(read, labels=False)
     corpus, _ = load_any(data, read, root=root)
     if corpus.rows == "vectors":
         raise InputError(f"{data} holds vectors: there is no text to translate.")
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "texts.jsonl").open("w", encoding="utf-8") as file:
-        for id_, one in zip(corpus.ids, corpus.texts, strict=True):
-            file.write(json.dumps({"id": id_, "text": one}) + "\n")
-    return backtranslate_main([str(out / "texts.jsonl"), "--out", str(out), *options])
+    kept, pairs = out / "texts.jsonl", zip(corpus.ids, corpus.texts, strict=True)
+    lines = "".join(json.dumps({"id": id_, "text": one}) + "\n" for id_, one in pairs)
+    if kept.exists() and not (kept.is_file() and kept.read_bytes() == lines.encode()):
+        raise InputError(
+            f"{kept} is there already and holds other than the texts of {data}: name another "
+            "folder with --out."
+        )
+    texts = Texts(corpus.ids, corpus.texts)
+    code = backtranslate_main([str(kept), "--out", str(out), *options], texts)
+    if code == 0 and not kept.exists():
+        write_text(kept, lines)  # for `python -m backtranslate merge`
+    return code
 
 
 def active(command: Annotated[tuple[str, ...], POSITIONAL] = ()) -> int:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-
-from backtranslate.files import aside
+from backtranslate.files import aside as aside
+from backtranslate.files import make_folder as make_folder
 from mixtext.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WAY_OUT = "bring it back from a copy, or begin anew in another folder"
 
@@ -47,19 +47,24 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+def save_tensors(tensors: dict[str, "Tensor"], path: Path) -> None:
     """Saves tensors atomically, see `aside`. Tied tensors are stored twice."""
+    from safetensors.torch import save_file  # loads torch, which takes seconds
+
     whole = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
     with aside(path) as half:
         save_file(whole, half)
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
+def load_tensors(path: Path) -> dict[str, "Tensor"]:
     """Loads tensors that a run has saved.
 
     Raises:
         InputError: the file is missing, cut off or damaged.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     if not path.is_file():
         raise InputError(f"{path} is missing: {WAY_OUT}.")
     try:

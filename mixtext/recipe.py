@@ -22,6 +22,7 @@ import dataclasses
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, ClassVar, TypeVar
 
 from mixtext.data.settings import DataSettings, ViewSettings
@@ -63,6 +64,15 @@ class AnyRecipe:
     name: str = "run"
     method: MethodOf = field(default_factory=MethodOf)
 
+    def __post_init__(self) -> None:
+        """Refuses a name whose folder would not be below `runs`."""
+        parts = PurePath(self.name).parts
+        if not parts or PurePath(self.name).is_absolute() or {"..", "\0"} & {*parts, *self.name}:
+            raise InputError(
+                f"name is {self.name!r}: it names the run's folder in runs, so it must be neither "
+                "empty nor lead out of there."
+            )
+
     @classmethod
     def tables(cls) -> dict[str, type[Settings]]:
         """The tables by name, without those of the methods."""
@@ -98,6 +108,7 @@ class Recipe(AnyRecipe):
 
     def __post_init__(self) -> None:
         """Refuses contradictions between tables, and settings that the encoder does not hear."""
+        super().__post_init__()
         training, encoder = self.training, self.model.encoder
         if self.method.unlabelled and training.batch_unlabelled == 0:
             raise InputError(

@@ -29,7 +29,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from mixtext.errors import InputError
-from mixtext.files import WAY_OUT, checksum, locked, read_json, write_json, write_text
+from mixtext.files import WAY_OUT, checksum, locked, make_folder, read_json, write_json, write_text
 from mixtext.recipe import AnyRecipe, build_recipe, dump_recipe, flat
 from mixtext.settings import read_toml
 from mixtext.training.loop import Trainer
@@ -163,7 +163,7 @@ class RunFolder:
             if about.is_file() or not alone:  # an earlier version wrote the recipe first
                 return refuse_changes(self.path, environment)
         else:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             self.lock.enter_context(locked(self.path))
             if saved.is_file():
                 raise InputError(
@@ -171,8 +171,17 @@ class RunFolder:
                     "go on with it, or name another folder with --run."
                 )
         write_json(about, environment)
-        write_text(saved, dump_recipe(recipe))
+        if not saved.is_file():  # else it is the user's own
+            write_text(saved, dump_recipe(recipe))
         return []
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether a run can begin here: there is nothing but what one that was killed has left."""
+    if not path.is_dir() or {x.name for x in path.iterdir()} - BEGUN:
+        return False
+    about = path / "environment.json"
+    return not about.is_file() or "packages" in read_json(about)
 
 
 @contextmanager
@@ -191,7 +200,7 @@ def open_folder(path: Path, recipe: AnyRecipe, resume: bool) -> Iterator[RunFold
     saved, finished = path / "recipe.toml", path / "result.json"
     with ExitStack() as lock:
         if not saved.is_file():
-            if path.exists() and (not path.is_dir() or {x.name for x in path.iterdir()} - BEGUN):
+            if path.exists() and not _is_blank(path):
                 raise InputError(f"{path} exists and is not a run folder: name another with --run.")
             yield RunFolder(path, True, None, lock)
             return

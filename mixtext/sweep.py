@@ -18,9 +18,11 @@ from typing import Any
 
 from mixtext.api import load_recipe, train
 from mixtext.errors import InputError
-from mixtext.files import locked, write_text
+from mixtext.files import locked, make_folder, write_text
 from mixtext.recipe import Recipe
 from mixtext.tagging.recipe import TaggingRecipe
+
+RESULTS = "results.jsonl"
 
 
 def parse_axis(text: str) -> list[tuple[str, list[str]]]:
@@ -83,7 +85,8 @@ def sweep(
     axes = [parse_axis(text) for text in vary]
     plans = []
     for choice in itertools.product(*axes):
-        name = "-".join(label for label, _ in choice) or "run"
+        name = "-".join(label for label, _ in choice)
+        name = name if name.strip(".") else "run"
         varied = [override for _, each in choice for override in each]
         overrides = list(fixed)
         for key, _, value in (override.partition("=") for override in varied):
@@ -94,7 +97,10 @@ def sweep(
     if len(set(names)) < len(names):
         twice = next(x for x in names if names.count(x) > 1)
         raise InputError(f"two combinations are called {twice!r}: vary other values.")
-    folder.mkdir(parents=True, exist_ok=True)
+    results = folder / RESULTS
+    if results.exists() and not any(folder.glob("*/recipe.toml")):
+        raise InputError(f"{results} is there, but no run of a sweep: name another with --run.")
+    make_folder(folder)
     with locked(folder):
         return _train_all(plans, folder, keep_models, quiet)
 
@@ -112,5 +118,5 @@ def _train_all(
         shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items())
         print(f"{number}/{len(plans)} {name}: {shown}", file=sys.stderr, flush=True)
         lines = [json.dumps(x, ensure_ascii=False) for x in results]
-        write_text(folder / "results.jsonl", "\n".join(lines) + "\n")
+        write_text(folder / RESULTS, "\n".join(lines) + "\n")
     return results

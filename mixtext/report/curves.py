@@ -7,6 +7,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from mixtext.errors import InputError
+from mixtext.report.plots import save_figure
 from mixtext.report.tables import spread
 
 ARM_ORDER = ("random", "least_confidence", "token_entropy", "committee")
@@ -106,8 +107,6 @@ def plot_curves(curves: Sequence[dict[str, Any]], out: Path) -> None:
     axis.grid(alpha=0.3)
     axis.legend(fontsize="small")
     try:
-        figure.savefig(out, dpi=120)
-    except ValueError:
-        raise InputError(f"{out}: its ending names no picture format; use .png or .svg.") from None
+        save_figure(figure, out, dpi=120)
     finally:
         plt.close(figure)

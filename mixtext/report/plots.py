@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from mixtext.errors import InputError
+from mixtext.files import aside
 
 Lines = Sequence[dict[str, Any]]
+MAKER = "drawn by mixtext"  # stands in the pictures, and tells them from the user's
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -39,8 +41,21 @@ def plot_runs(folders: Sequence[Path], out: Path) -> None:
         InputError: a folder without metrics, or an unknown format.
     """
     figure = draw({folder.name: read_metrics(folder) for folder in folders})
+    save_figure(figure, out, dpi=110)
+
+
+def save_figure(figure: Any, out: Path, dpi: int) -> None:
+    """Writes a matplotlib Figure, whole or not at all.
+
+    Raises:
+        InputError: an unknown format, or a file that is there and that no such call has made.
+    """
+    if out.exists() and not (out.is_file() and MAKER.encode() in out.read_bytes()):
+        raise InputError(f"{out} is there and no picture of mixtext's: name another with --out.")
+    kind = out.suffix.removeprefix(".")
     try:
-        figure.savefig(out, dpi=110)
+        with aside(out) as half:
+            figure.savefig(half, dpi=dpi, format=kind, metadata={"Creator": MAKER})
     except ValueError:
         raise InputError(f"{out}: its ending names no picture format; use .png or .svg.") from None
 

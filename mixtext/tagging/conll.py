@@ -373,8 +373,8 @@ class _Lines:
         return wanted
 
 
-def write_conll(corpus: TaggedCorpus, path: Path) -> None:
-    """Writes a corpus as `FORM TAG` with ids; `?` stands for tags that are missing.
+def conll_text(corpus: TaggedCorpus) -> str:
+    """A corpus as the lines of a CoNLL file, `FORM TAG` with ids; `?` stands for missing tags.
 
     `read_conll` with `tag="TAG"` reads it back.
 
@@ -392,7 +392,13 @@ def write_conll(corpus: TaggedCorpus, path: Path) -> None:
                 )
             lines.append(f"{token}\t{UNLABELLED if tag == MISSING else corpus.tag_names[tag]}")
         lines.append("")
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    return "\n".join(lines) + "\n"
+
+
+def sentence_ids(path: Path) -> list[str]:
+    """The ids in a file that `conll_text` gave; of a file of another kind, whatever it has."""
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return [x[len(SENTENCE_ID) + 1 :] for x in lines if x.startswith(SENTENCE_ID + " ")]
 
 
 def align_tags(train: TaggedCorpus, other: TaggedCorpus) -> TaggedCorpus:

@@ -57,6 +57,7 @@ class TaggingRecipe(AnyRecipe):
 
     def __post_init__(self) -> None:
         """Refuses what contradicts itself between tables, or is not heard."""
+        super().__post_init__()
         data, training = self.data, self.training
         if not data.corpus:
             raise InputError("data.corpus is empty: name a CoNLL file of training sentences.")

@@ -30,7 +30,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mixtext.errors import InputError
 from mixtext.files import WAY_OUT, locked, read_json, write_json, write_text
-from mixtext.tagging.conll import TaggedCorpus, read_conll, write_conll
+from mixtext.tagging.conll import TaggedCorpus, conll_text, read_conll, sentence_ids
 from mixtext.tagging.data import TagData
 from mixtext.tagging.generation import Generated, Maker, show, soft_sentences
 from mixtext.tagging.policies import highest, informativeness
@@ -279,7 +279,6 @@ class ActiveRun:
         made = self.maker.make([*self.labelled(state)][-1], generator)
         state.generator = dict(generator.bit_generator.state)
         path = self.generated_file(state.round)
-        path.parent.mkdir(exist_ok=True)
         write_text(path, "".join(json.dumps(asdict(one)) + "\n" for one in made))
 
     def labelled(self, state: State) -> Iterator[TaggedCorpus]:
@@ -328,6 +327,24 @@ class ActiveRun:
         asked = self.data.pool.select(_rows(self.data.pool, state.queries[-1]))
         return replace(asked, tags=[np.full(len(words), -1) for words in asked.sentences])
 
+    def ask(self, state: State, out: Path) -> None:
+        """Writes the sentences that wait for a person to a CoNLL file.
+
+        Only a query of a round that is over is written over: its labels were taken.
+
+        Raises:
+            InputError: as `asked`; or there is another file.
+        """
+        asked = self.asked(state)
+        if out.is_file() and sentence_ids(out) not in state.queries[:-1]:
+            if out.read_text(encoding="utf-8", errors="replace") != conll_text(asked):
+                raise InputError(
+                    f"{out} is there and may hold labels: give it to `mixtext active label`, or "
+                    "name another file with --out."
+                )
+            return
+        write_text(out, conll_text(asked))
+
     def take(self, file: Path) -> None:
         """Checks a person's labels of the last query and keeps them.
 
@@ -339,10 +356,7 @@ class ActiveRun:
             state = self.saved()
             labels = read_labels(file, self.asked(state))
             path = self.labels_file(state.round + 1)
-            path.parent.mkdir(exist_ok=True)
-            half = path.with_suffix(".tmp")
-            write_conll(labels, half)
-            half.replace(path)
+            write_text(path, conll_text(labels))
 
     def draw(self, state: State) -> None:
         """Writes the learning curve and generated sentences for TensorBoard, all anew."""

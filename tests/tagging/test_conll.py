@@ -8,9 +8,9 @@ from mixtext.tagging.conll import (
     TaggedCorpus,
     align_tags,
     check_entities,
+    conll_text,
     is_conll,
     read_conll,
-    write_conll,
 )
 
 FOUR = """-DOCSTART- -X- -X- O
@@ -247,12 +247,12 @@ def test_writing_and_reading_back(tmp_path):
         [["New York", "#"], ["x"]], [["B-LOC", "O"], None], ids=["7", "9"]
     )
     path = tmp_path / "out.conll"
-    write_conll(corpus, path)
+    path.write_text(conll_text(corpus), encoding="utf-8")
     assert path.read_text(encoding="utf-8").splitlines()[2] == "New York\tB-LOC"
     back = read_conll(path, tag="TAG", token="FORM", tag_names=corpus.tag_names)
     assert back.checksum() == corpus.checksum()
     with pytest.raises(InputError, match="cannot hold"):
-        write_conll(TaggedCorpus.from_lists([["a\tb"]]), path)
+        conll_text(TaggedCorpus.from_lists([["a\tb"]]))
 
 
 def test_a_sentence_that_is_tagged_in_part_is_refused(put):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mixtext.errors import InputError
-from mixtext.tagging.conll import read_conll, write_conll
+from mixtext.tagging.conll import conll_text, read_conll
 from mixtext.tagging.rounds import ActiveRun, read_labels
 from mixtext.tagging.run import begin_active, open_active
 from mixtext.training.loop import Trainer
@@ -30,7 +30,7 @@ def answer(run, out):
     state = run.saved()
     asked = run.asked(state)
     rows = [run.data.pool.ids.index(one) for one in asked.ids]
-    write_conll(run.data.pool.select(rows), out)
+    out.write_text(conll_text(run.data.pool.select(rows)), encoding="utf-8")
     return out
 
 
@@ -221,7 +221,7 @@ def test_a_persons_file_is_checked(learner, tmp_path):
     cut = good[: good.rindex("# sent_id")]
     assert "lacks 1 of the sentences" in refusal(cut)
     assert "not asked for" in refusal(good + "# sent_id = new\nx\tO\n")
-    write_conll(asked, tmp_path / "blank.conll")
+    (tmp_path / "blank.conll").write_text(conll_text(asked), encoding="utf-8")
     assert "is not labelled yet" in refusal((tmp_path / "blank.conll").read_text())
     path.write_text(good)
     assert read_labels(path, asked).ids == asked.ids
@@ -289,8 +289,10 @@ def test_a_folder_with_something_else_is_left_alone(learner, tmp_path):
     with pytest.raises(InputError, match="is not a run folder"):
         begin_active(learner(), tmp_path / "run", quiet=True)
     assert [x.name for x in (tmp_path / "run").iterdir()] == ["thesis.txt"]
-    (tmp_path / "run" / "thesis.txt").rename(tmp_path / "run" / "environment.json")
-    begin_active(learner(), tmp_path / "run", quiet=True)  # what a kill leaves behind
+    (tmp_path / "run" / "thesis.txt").unlink()
+    begin_active(learner(), tmp_path / "run", quiet=True)
+    (tmp_path / "run" / "recipe.toml").unlink()  # what a kill leaves behind
+    begin_active(learner(), tmp_path / "run", quiet=True)
     assert (tmp_path / "run" / "recipe.toml").is_file()
 
 
