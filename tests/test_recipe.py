@@ -63,7 +63,7 @@ def test_a_dumped_recipe_loads_as_itself(path, method, tmp_path):
 )
 def test_any_value_survives_the_dump(tmp_path_factory, name, text, rate, alpha, flag):
     recipe = Recipe(
-        name=name,
+        name="run" + name.replace("/", "").replace("\0", ""),
         method=METHODS["tmix"](alpha=alpha, layers=(1, 2), per_row=flag),
         data=DataSettings(text=tuple(text), root=name, header=flag),
         training=TrainingSettings(lr_head=rate),
