@@ -97,9 +97,11 @@ def new_recipe(
 
         name, recipe = starter_recipe(data, read, root=root, test=test, method=method)
     out = out or Path(f"{name}.toml")
-    if out.exists():
-        raise InputError(f"{out} exists already: name another file with --out.")
-    out.write_text(recipe, encoding="utf-8")
+    try:
+        with out.open("x", encoding="utf-8") as file:  # not through a link that leads nowhere
+            file.write(recipe)
+    except FileExistsError:
+        raise InputError(f"{out} exists already: name another file with --out.") from None
     print(f"wrote {out}; next: mixtext train {shlex.quote(str(out))} --dry-run")
     return 0
 

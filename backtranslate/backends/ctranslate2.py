@@ -280,7 +280,7 @@ def convert_fairseq(
     ctranslate2: Any, checkpoint: str, out: Path, source: str, target: str, quantization: str
 ) -> None:
     """A single fairseq model; its BPE codes go along."""
-    from backtranslate.backends.fairseq import checkpoint_files, fairseq_modules
+    from backtranslate.backends.fairseq import checkpoint_files, fairseq_modules, literals_only
 
     fairseq_modules()
     if not source or not target:
@@ -293,7 +293,8 @@ def convert_fairseq(
     converter = ctranslate2.converters.FairseqConverter(
         str(folder / files[0]), str(folder), source_lang=source, target_lang=target
     )
-    converter.convert(str(out), quantization=quantization)
+    with literals_only():
+        converter.convert(str(out), quantization=quantization)
     shutil.copy(folder / "bpecodes", out / "bpecodes")
 
 

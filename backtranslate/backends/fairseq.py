@@ -7,9 +7,13 @@ installs it.
 """
 
 import argparse
+import ast
+import builtins
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -40,7 +44,8 @@ class Fairseq:
         folder, files = checkpoint_files(place, source, target)
         self.torch = torch
         try:
-            with warnings.catch_warnings(action="ignore"):  # hydra's, about what fairseq does
+            # The warnings are hydra's, about what fairseq does.
+            with warnings.catch_warnings(action="ignore"), literals_only():
                 self.hub = transformer_model.from_pretrained(
                     str(folder),
                     checkpoint_file=os.pathsep.join(files),
@@ -106,6 +111,27 @@ def fairseq_modules() -> tuple[Any, Any]:
     # Old checkpoints hold their settings in one of these, which torch refuses by default.
     torch.serialization.add_safe_globals([argparse.Namespace])
     return torch, TransformerModel
+
+
+@contextmanager
+def literals_only() -> Iterator[None]:
+    """Inside, `eval` of a bare text takes literals alone: numbers, strings, lists of them.
+
+    torch reads a checkpoint as weights and plain settings; but some of these fairseq evaluates as
+    Python, and so a checkpoint could bring code along in a string.
+    """
+    evaluate = builtins.eval
+
+    def literal(source: Any, *scopes: Any, **named: Any) -> Any:
+        if scopes or named or not isinstance(source, str):
+            return evaluate(source, *scopes, **named)
+        return ast.literal_eval(source)
+
+    builtins.eval = literal
+    try:
+        yield
+    finally:
+        builtins.eval = evaluate
 
 
 def fairseq_version() -> str:

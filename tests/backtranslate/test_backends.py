@@ -16,6 +16,7 @@ from tokenizers.models import WordLevel
 
 from backtranslate.backends import BACKENDS, LONGEST_PIECE, Guarded, clean, load, locate
 from backtranslate.backends import apertium as apertium_module
+from backtranslate.backends.fairseq import literals_only
 from backtranslate.translator import PRESETS, BacktranslateError, Decoding
 
 BEAM, PAPER, DIVERSE = PRESETS["beam"], PRESETS["paper"], PRESETS["diverse"]
@@ -483,6 +484,19 @@ def test_code_that_a_model_brings_along_is_not_run(kind, tmp_path, monkeypatch):
             load(kind, "en", "de", str(tmp_path))
     assert not mark.exists()
     assert sys.stdin.read() == "y\n" * 9, "somebody was asked"
+
+
+def test_settings_of_a_fairseq_checkpoint_are_literals(tmp_path):
+    mark = tmp_path / "ran"
+    with literals_only():
+        assert eval("(0.9, 0.98)") == (0.9, 0.98) and eval("True") is True
+        assert eval("one + 1", {"one": 1}) == 2  # typing's way, and that of other libraries
+        with pytest.raises(TypeError):
+            eval(True)
+        for code in (f"open({str(mark)!r}, 'w')", "__import__('os').getpid()"):
+            with pytest.raises(ValueError, match="malformed"):
+                eval(code)
+    assert not mark.exists() and eval("1 + 1") == 2
 
 
 @pytest.fixture
