@@ -1,6 +1,6 @@
 """MixText and the mixup family for text: semi-supervised classification from few labels.
 
-    from mixtext import Corpus, Recipe, load, train
+    from mixtext import Corpus, MixTextClassifier, Recipe, load, train
 
 Importing the package loads none of this: each name is fetched when it is asked for.
 """
@@ -12,13 +12,15 @@ from mixtext.registration import register
 if TYPE_CHECKING:
     from mixtext.api import load, train
     from mixtext.data.corpus import Corpus
+    from mixtext.estimator import MixTextClassifier
     from mixtext.recipe import Recipe
 
 __version__ = "0.1.0"  # pyproject.toml takes it from here
-__all__ = ["Corpus", "Recipe", "__version__", "load", "train"]
+__all__ = ["Corpus", "MixTextClassifier", "Recipe", "__version__", "load", "train"]
 
 _HOMES = {
     "Corpus": "mixtext.data.corpus",
+    "MixTextClassifier": "mixtext.estimator",
     "Recipe": "mixtext.recipe",
     "load": "mixtext.api",
     "train": "mixtext.api",

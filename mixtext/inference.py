@@ -1,6 +1,6 @@
 """Using a trained model: export it, load it, predict."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mixtext.data.batches import Source, Vectors, tokenise
+from mixtext.data.columns import texts as column_of_texts
 from mixtext.data.corpus import Corpus
 from mixtext.data.labels import MISSING
 from mixtext.errors import InputError
@@ -62,12 +63,13 @@ class Predictor:
     precision: str = "auto"
 
     def probabilities(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch: int = 64
+        self, texts: Iterable[str], pairs: Iterable[str] | None = None, batch: int = 64
     ) -> np.ndarray:
-        """Class probabilities, or scores, of texts or pairs; see `outputs`."""
-        if not texts:
+        """Class probabilities, or scores, of texts or pairs; see `outputs` and `unlabelled`."""
+        rows = unlabelled(texts, pairs)
+        if not len(rows):
             return np.empty((0, self.model.head.outputs), dtype=np.float32)
-        return self.outputs(unlabelled(texts, pairs), batch)
+        return self.outputs(rows, batch)
 
     def outputs(self, corpus: Corpus, batch: int = 64) -> np.ndarray:
         """Class probabilities (N, C), columns as `label_names`, or scores (N, 1), float32.
@@ -93,10 +95,11 @@ class Predictor:
         )
 
     def predict(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None
+        self, texts: Iterable[str], pairs: Iterable[str] | None = None
     ) -> list[Prediction | Score]:
-        """Label and probabilities, or score, of each text or pair, in order."""
-        return self.answers(unlabelled(texts, pairs)) if texts else []
+        """Label and probabilities, or score, of each text or pair, in order; see `unlabelled`."""
+        rows = unlabelled(texts, pairs)
+        return self.answers(rows) if len(rows) else []
 
     def answers(self, corpus: Corpus) -> list[Prediction | Score]:
         """Label and probabilities, or score, of each row; its own labels are not looked at.
@@ -116,11 +119,22 @@ class Predictor:
         ]
 
 
-def unlabelled(texts: Sequence[str], pairs: Sequence[str] | None = None) -> Corpus:
-    """Texts or pairs as the rows of a corpus without labels, numbered from 0."""
-    ids = [str(i) for i in range(len(texts))]
-    seconds = None if pairs is None else list(pairs)
-    return Corpus(list(texts), np.full(len(texts), MISSING), [], ids, seconds)
+def unlabelled(texts: Iterable[str], pairs: Iterable[str] | None = None) -> Corpus:
+    """Texts or pairs as the rows of a corpus without labels, numbered from 0; none is no error.
+
+    Args:
+        texts: a column of any kind, see `columns.column`; a lone string is one text.
+        pairs: as many second texts.
+
+    Raises:
+        InputError: a value that is no string; numbers of texts that differ.
+    """
+    firsts = column_of_texts(texts)
+    seconds = None if pairs is None else column_of_texts(pairs, "pairs")
+    if seconds is not None and len(seconds) != len(firsts):
+        raise InputError(f"there are {len(firsts)} texts but {len(seconds)} pairs: give one a row.")
+    ids = [str(i) for i in range(len(firsts))]
+    return Corpus(firsts, np.full(len(firsts), MISSING), [], ids, seconds)
 
 
 def rows_of(corpus: Corpus, settings: ModelSettings, tokenizer: Any) -> Source:
@@ -176,7 +190,7 @@ def load(run: str | Path, device: str = "auto") -> Predictor:
 
 
 def predict(
-    run: str | Path, texts: Sequence[str], pairs: Sequence[str] | None = None
+    run: str | Path, texts: Iterable[str], pairs: Iterable[str] | None = None
 ) -> list[Prediction | Score]:
     """Answers for each text or pair, by the model of a run folder."""
     return load(run).predict(texts, pairs)

@@ -2,7 +2,7 @@
 
     errors, deferred <- files, settings <- data, mixing, losses, metrics, pseudo_labels <- models
            <- methods <- training <- inference, recipe <- run_folder <- run, tagging
-           <- api, report, starter <- sweep <- active_commands, data_commands <- cli
+           <- api, estimator, report, starter <- sweep <- active_commands, data_commands <- cli
 
 backtranslate stands beside: it imports nothing from mixtext, and only data/views.py, files.py and
 cli.py import it. A room is a module or a sub-package directly below mixtext/. Inside a room, and
@@ -38,6 +38,7 @@ RANKS = {
     "run": 8,
     "tagging": 8,
     "api": 9,
+    "estimator": 9,
     "report": 9,
     "starter": 9,
     "sweep": 10,

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from mixtext.data.columns import column
 from mixtext.data.labels import (
     MISSING,
     encode_labels,
@@ -156,22 +157,23 @@ class Corpus:
     @classmethod
     def from_lists(
         cls,
-        texts: Sequence[str],
-        labels: Sequence[str | int | None] | np.ndarray | None = None,
-        ids: Sequence[str] | None = None,
+        texts: Iterable[str],
+        labels: Iterable[str | float | None] | None = None,
+        ids: Iterable[str] | None = None,
         label_names: Sequence[str] | None = None,
-        pairs: Sequence[str] | None = None,
+        pairs: Iterable[str] | None = None,
         name: str = "",
-        scores: Sequence[float | None] | np.ndarray | None = None,
+        scores: Iterable[float | None] | None = None,
     ) -> "Corpus":
         """Checks the rows and builds a corpus of texts.
 
+        Columns are lists, arrays, pandas Series or columns of `datasets`, see `columns.column`.
+
         Args:
-            texts: N documents.
-            labels: N classes: names, numbers, or None for a missing one; None: all missing.
-                With `label_names`, a number is an index into them and -1 is missing. Without,
-                the distinct labels become the names, sorted (numbers by value), and the number
-                -1 is missing too.
+            texts: N documents; a lone string is one.
+            labels: N classes: names or whole numbers; None, NaN, -1 or "" where one is missing.
+                None: all are missing. With `label_names`, a number is an index into them.
+                Without, the distinct labels become the names, sorted (numbers by value).
             ids: N unique row ids; None: "0", "1", …
             label_names: names of the classes, in the order of the model's outputs.
             pairs: N second texts.
@@ -180,12 +182,12 @@ class Corpus:
                 a missing one.
 
         Raises:
-            InputError: no rows; lengths that differ; an id twice; a text that is empty or blank;
-                a label that is not among `label_names`; a score that is no finite number; labels
-                and scores both.
+            InputError: no rows; a table of several columns; lengths that differ; an id twice; a
+                text that is empty or blank; a label that is not among `label_names`; a score that
+                is no finite number; labels and scores both.
         """
-        texts = list(texts)
         where = f"corpus '{name}'" if name else "the corpus"
+        texts = column(texts, f"the texts of {where}")
         if not texts:
             raise InputError(f"{where} has no rows: give it at least one text.")
         if scores is not None and not (labels is None and label_names is None):
@@ -193,27 +195,29 @@ class Corpus:
                 f"{where} is given scores and {'label_names' if labels is None else 'labels'}: "
                 "scores are for regression, labels for classes, so leave one out."
             )
+        seconds = None if pairs is None else column(pairs, f"the second texts of {where}")
+        classes = None if labels is None else column(labels, f"the labels of {where}", "label")
+        numbers = None if scores is None else column(scores, f"the scores of {where}", "label")
+        names = None if ids is None else column(ids, f"the ids of {where}", "id")
         row_ids = _row_ids(
-            len(texts), "texts", where, ids, labels=labels, pairs=pairs, scores=scores
+            len(texts), "texts", where, names, labels=classes, pairs=seconds, scores=numbers
         )
-        seconds = None if pairs is None else list(pairs)
         _check_text(texts, row_ids, "text", where)
         if seconds is not None:
             _check_text(seconds, row_ids, "second text", where)
-        if scores is not None:
-            return cls(
-                texts, encode_scores(scores, row_ids, where), [], row_ids, seconds, name=name
-            )
-        numbers, names = encode_labels(
-            [None] * len(texts) if labels is None else list(labels), label_names, row_ids, where
-        )
-        return cls(texts, numbers, names, row_ids, seconds, name=name)
+        if numbers is not None:
+            encoded = encode_scores(numbers, row_ids, where)
+            return cls(texts, encoded, [], row_ids, seconds, name=name)
+        if classes is None:
+            classes = [None] * len(texts)
+        encoded, names = encode_labels(classes, label_names, row_ids, where)
+        return cls(texts, encoded, names, row_ids, seconds, name=name)
 
     @classmethod
     def from_vectors(
         cls,
         vectors: np.ndarray,
-        labels: Sequence[str | int | None] | np.ndarray | None = None,
+        labels: Iterable[str | float | None] | None = None,
         ids: Sequence[str] | None = None,
         label_names: Sequence[str] | None = None,
         name: str = "",
@@ -239,7 +243,8 @@ class Corpus:
             raise InputError(
                 f"the vectors of {where} are of type {values.dtype}, not numbers: convert them."
             )
-        row_ids = _row_ids(len(values), "vectors", where, ids, labels=labels)
+        classes = None if labels is None else column(labels, f"the labels of {where}", "label")
+        row_ids = _row_ids(len(values), "vectors", where, ids, labels=classes)
         with np.errstate(over="ignore"):  # too large for float32 becomes infinite, seen below
             values = values.astype(np.float32)
         bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
@@ -249,9 +254,9 @@ class Corpus:
                 f"first with the ids {listing([row_ids[i] for i in bad[:10]])}: fill them or "
                 "leave these rows out."
             )
-        numbers, names = encode_labels(
-            [None] * len(values) if labels is None else list(labels), label_names, row_ids, where
-        )
+        if classes is None:
+            classes = [None] * len(values)
+        numbers, names = encode_labels(classes, label_names, row_ids, where)
         return cls([], numbers, names, row_ids, vectors=values, name=name)
 
 

@@ -45,7 +45,7 @@ def encode_scores(
 
 
 def encode_labels(
-    labels: Sequence[str | int | None],
+    labels: Sequence[str | float | None],
     label_names: Sequence[str] | None,
     row_ids: Sequence[str],
     where: str,
@@ -53,7 +53,7 @@ def encode_labels(
     """Turns labels into indices.
 
     Args:
-        labels: N names, numbers or None for missing.
+        labels: N names, whole numbers, or what `plain_label` takes for missing.
         label_names: the C names; None: the distinct labels, sorted.
         row_ids: N ids, for messages.
         where: how messages call the corpus.
@@ -64,25 +64,25 @@ def encode_labels(
     Raises:
         InputError: a label that is not among the names, or a name given twice.
     """
-    for row, label in enumerate(labels):
-        if not (label is None or isinstance(label, str | int | np.integer)):
+    plain = [plain_label(x) for x in labels]
+    for row, label in enumerate(plain):
+        if not (label is None or isinstance(label, str | int)):
             raise InputError(
                 f"row '{row_ids[row]}' of {where} has the label {label!r}: a label is a class, "
                 "so give its name, a whole number, or None."
             )
     if label_names is None:
-        distinct = {str(x) for x in labels if not _is_missing(x)}
-        names = sorted_names(distinct)
-        labels = [None if _is_missing(x) else str(x) for x in labels]
+        plain = [None if x is None else str(x) for x in plain]
+        names = sorted_names({x for x in plain if x is not None})
     else:
         names = [str(x) for x in label_names]
     index = {name: i for i, name in enumerate(names)}
     if len(index) != len(names):
         twice = next(x for x in names if names.count(x) > 1)
         raise InputError(f"label_names of {where} holds '{twice}' twice: name each class once.")
-    numbers = np.full(len(labels), MISSING, dtype=np.int64)
-    for row, label in enumerate(labels):
-        if _is_missing(label):
+    numbers = np.full(len(plain), MISSING, dtype=np.int64)
+    for row, label in enumerate(plain):
+        if label is None:
             continue
         found = index.get(label) if isinstance(label, str) else _in_range(label, len(names))
         if found is None:
@@ -103,12 +103,26 @@ def sorted_names(names: Iterable[str]) -> list[str]:
         return sorted(distinct)
 
 
-def _is_missing(label: str | int | None) -> bool:
-    return label is None or (not isinstance(label, str) and int(label) == MISSING)
+def plain_label(label: Any) -> Any:
+    """A label of a column of any kind, a whole number as an int, and None where it is missing.
+
+    Missing are None, NaN (pandas' NA and NaT too), the number -1 and a string of blanks.
+    """
+    if isinstance(label, str):
+        return label if label.strip() else None
+    if label is None or type(label).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(label, float | np.floating) and not math.isfinite(label):
+        return None if math.isnan(label) else label
+    if isinstance(label, bool) or not isinstance(label, int | float | np.integer | np.floating):
+        return label
+    if label != int(label):
+        return label
+    return None if label == MISSING else int(label)
 
 
-def _in_range(label: int | None, classes: int) -> int | None:
-    return int(label) if label is not None and 0 <= int(label) < classes else None
+def _in_range(label: int, classes: int) -> int | None:
+    return label if 0 <= label < classes else None
 
 
 def listing(names: Sequence[str], most: int = 10) -> str:

@@ -1,13 +1,14 @@
 """Using a trained tagger: load it, find entities in texts."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mixtext.data.columns import texts as column_of_texts
 from mixtext.errors import InputError
 from mixtext.models.folder import ABOUT, load_parts, model_folder, read_about
 from mixtext.tagging.conll import TaggedCorpus, align_tags
@@ -72,8 +73,9 @@ class TagPredictor:
         """The most probable tag of every word; of long sentences too, none is left out."""
         return [[self.tag_names[t] for t in p.argmax(1)] for p in self.probabilities(sentences)]
 
-    def predict(self, texts: Sequence[str]) -> list[Entities]:
-        """The entities of each text, with offsets into it."""
+    def predict(self, texts: Iterable[str]) -> list[Entities]:
+        """The entities of each text, with offsets into it; see `columns.column` for `texts`."""
+        texts = column_of_texts(texts)
         spots = [[match.span() for match in WORD.finditer(text)] for text in texts]
         filled = [row for row, words in enumerate(spots) if words]
         words = [[texts[row][a:b] for a, b in spots[row]] for row in filled]
