@@ -3,7 +3,7 @@
 import shlex
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -60,11 +60,19 @@ def inspect_data(
         settings, train, tagged = discover(data, read, str(test or ""))
         report = inspect_tagged(train, tagged, load_tokenizer(encoder), max_length)
         print(describe_tagged(report, settings.scheme))
+        _print_notes(train, tagged)
         return 0
     corpus, held = load_any(data, read, root=root, test=test)
     tokenizer = None if corpus.rows == "vectors" else load_tokenizer(encoder)
     print(describe(inspect(corpus, held, tokenizer, max_length)))
+    _print_notes(corpus, held)
     return 0
+
+
+def _print_notes(*parts: Any) -> None:
+    """Prints what was found in corpora, parts that are None left out."""
+    for note in dict.fromkeys(note for part in parts if part is not None for note in part.notes):
+        print(f"note: {note}")
 
 
 def new_recipe(

@@ -9,11 +9,13 @@ Type and range are checked whenever such an object is made, from a file or in Py
 TOML tables to settings and back: what all kinds of recipes have in common.
 """
 
+import codecs
 import dataclasses
 import difflib
 import json
 import math
 import operator
+import re
 import tomllib
 import typing
 from collections.abc import Iterable, Sequence
@@ -25,6 +27,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from mixtext.errors import InputError
 
 S = TypeVar("S", bound="Settings")
+Cell = Annotated[str, "or a number"]  # a column by name or number, a label: 1 is "1"
 COMPARED = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
 TYPES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -74,6 +77,8 @@ def accept(value: Any, hint: Any, where: str) -> Any:
     """
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
+        if hint == Cell and isinstance(value, Integral) and not isinstance(value, bool):
+            value = str(int(value))
         value = accept(value, args[0], where)
         if not all(COMPARED[way](value, bound) for way, bound in _bounds(args[1:]).items()):
             raise InputError(f"{where} is {value}: it must be {range_of(hint)}.")
@@ -104,7 +109,7 @@ def range_of(hint: Any) -> str:
     if origin is tuple:
         each = range_of(args[0])
         return each and f"each {each}"
-    if origin is not Annotated:
+    if origin is not Annotated or hint == Cell:
         return ""
     (low, least), *high = _bounds(args[1:]).items()
     if not high:
@@ -144,10 +149,30 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"recipe {path} does not exist: give the path of a TOML file.")
+    raw = path.read_bytes()
+    # Editors on Windows write a mark, and some of them UTF-16.
+    wide = raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"recipe {path} is not valid TOML: {error}.") from None
+        text = raw.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"recipe {path} is not valid TOML: byte {error.start + 1} is no UTF-8; save it as such."
+        ) from None
+    try:
+        return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"recipe {path} is not valid TOML: {error}{_hint(text, error)}.") from None
+
+
+def _hint(text: str, error: tomllib.TOMLDecodeError) -> str:
+    """What people often mean by a line that is no TOML, as the rest of a sentence."""
+    found = re.search(r"line (\d+)", str(error))
+    line = text.splitlines()[int(found[1]) - 1] if found else ""
+    if set(line) & set("“”„‘’«»"):
+        return ": write straight quotes, \" or ', around strings"
+    if "\\" in line:
+        return ": write / in paths, or single quotes around strings that hold a \\"
+    return ""
 
 
 def override(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

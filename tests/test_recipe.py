@@ -293,7 +293,7 @@ def test_tables_of_other_methods_wait_but_are_checked():
 def test_files_that_are_no_recipes(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.toml does not exist"):
         load_recipe(tmp_path / "nowhere.toml")
-    for content in (b"name = ", b"\xff\xfe", b"name = 'a'\nname = 'b'"):
+    for content in (b"name = ", b"\xff\x00", b"name = 'a'\nname = 'b'"):
         (tmp_path / "broken.toml").write_bytes(content)
         with pytest.raises(InputError, match=r"broken\.toml is not valid TOML"):
             load_recipe(tmp_path / "broken.toml")

@@ -42,6 +42,7 @@ class Corpus:
         replacements: characters that were not valid UTF-8 and were replaced by U+FFFD, in the
             whole source; a selection of rows keeps the number.
         source: where the rows were read from: a path or a hub name.
+        notes: sentences about what was found in it.
     """
 
     texts: list[str]
@@ -53,6 +54,7 @@ class Corpus:
     name: str = ""
     replacements: int = 0
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)

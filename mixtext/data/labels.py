@@ -2,7 +2,9 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -131,16 +133,64 @@ def listing(names: Sequence[str], most: int = 10) -> str:
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-class Labeller:
+def alike(names: Iterable[str]) -> list[list[str]]:
+    """Groups of names that differ only in case, accents' form, white space or invisible signs."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        seen = [x for x in unicodedata.normalize("NFC", name) if unicodedata.category(x) != "Cf"]
+        groups.setdefault("".join("".join(seen).split()).casefold(), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+class Cells:
+    """What turns cells of the label column into labels has in common: which ones are missing.
+
+    Attributes:
+        column: the column.
+        missing: spellings of a missing label.
+        called: what a message calls the options of these names.
+        taken: how many cells of each spelling were taken as missing.
+    """
+
+    def __init__(
+        self, column: str | None, missing: Sequence[str], called: Callable[[str], str]
+    ) -> None:
+        self.column, self.missing, self.called = column, frozenset(missing), called
+        self.taken: Counter[str] = Counter()
+
+    def is_missing(self, label: str) -> bool:
+        """Whether a cell's content is one of the spellings, which is then counted."""
+        if label not in self.missing:
+            return False
+        self.taken[label] += 1
+        return True
+
+    def notes(self) -> list[str]:
+        """Sentences about the cells that were taken as missing."""
+        return [
+            f"{count:,} rows with the label {label!r} are taken as rows without one "
+            f"({self.called('missing')} says which labels are)"
+            for label, count in self.taken.items()
+        ]
+
+
+class Labeller(Cells):
     """Turns label cells into names, indices or None, as `Corpus.from_lists` takes them."""
 
-    def __init__(self, column: str | None, names: Sequence[str] | None, first: int) -> None:
+    def __init__(
+        self,
+        column: str | None,
+        names: Sequence[str] | None,
+        first: int,
+        missing: Sequence[str] = (),
+        called: Callable[[str], str] = str,
+    ) -> None:
+        super().__init__(column, missing, called)
         if names is None and first != 0:
             raise InputError(
-                f"first_label is {first} but label_names is not given: give the names that the "
-                "numbers stand for, or leave first_label out."
+                f"{called('first_label')} is {first} but {called('label_names')} is not given: "
+                f"give the names that the numbers stand for, or leave {called('first_label')} out."
             )
-        self.column = column
         self.names = None if names is None else [str(x) for x in names]
         self.first = first
         self.index = {x: i for i, x in enumerate(self.names or ())}
@@ -152,7 +202,7 @@ class Labeller:
             return None
         if not isinstance(cell, str | int | float):
             raise InputError(f"{place}: '{self.column}' is {cell!r}, not a label: give one class.")
-        label = str(cell).strip()
+        label = str(cell).strip().strip("\ufeff")
         if not label:
             return None
         if label in self.index:
@@ -160,9 +210,12 @@ class Labeller:
         # Tables that turn a column with gaps into floating point write 1.0 for class 1.
         label = re.sub(r"(?<=\d)\.0$", "", label) if _is_number(label) else label
         if self.names is None:
-            return label
+            # Whether −1 is missing, the other labels tell: see `settle`.
+            return None if label != "-1" and self.is_missing(label) else label
         if label in self.index:
             return self.index[label]
+        if self.is_missing(label):
+            return None
         listing = ", ".join(f"'{x}'" for x in self.names)
         if self.numbers and _is_whole(label):
             number = int(label) - self.first
@@ -171,12 +224,20 @@ class Labeller:
             raise InputError(
                 f"{place}: the label {label} in '{self.column}' is outside {self.first} to "
                 f"{self.first + len(self.names) - 1}, the numbers of {listing}: correct it, or "
-                "set first_label to the number of the first name."
+                f"set {self.called('first_label')} to the number of the first name."
             )
         raise InputError(
             f"{place}: the label '{label}' in '{self.column}' is not among {listing}: correct it "
-            "or add it to label_names."
+            f"or add it to {self.called('label_names')}."
         )
+
+    def settle(self, labels: list[str | int | None]) -> list[str | int | None]:
+        """Takes −1 as missing, unless it is the rival of 1 or another number is below 0."""
+        others = {x for x in labels if isinstance(x, str)} - {"-1"}
+        is_class = others == {"1"} or any(_is_whole(x) and int(x) < 0 for x in others)
+        if is_class or self.names is not None:
+            return labels
+        return [None if x == "-1" and self.is_missing("-1") else x for x in labels]
 
     def check(self, labels: set[str | int | None], where: str) -> None:
         """Refuses a column of scores, whose distinct values would each become a class."""
@@ -184,37 +245,46 @@ class Labeller:
         if names and all(map(_is_number, names)) and not all(map(_is_whole, names)):
             score = next(x for x in sorted(names) if not _is_whole(x))
             raise InputError(
-                f"{where}: '{self.column}' holds scores such as {score}, not classes: set scores "
-                "to their least and most, such as 0 and 5, for regression, name another column, "
-                "or give label_names if these are names."
+                f"{where}: '{self.column}' holds scores such as {score}, not classes: set "
+                f"{self.called('scores')} to their least and most, such as 0 and 5, for "
+                f"regression, name another column, or give {self.called('label_names')} if these "
+                "are names."
             )
 
 
-class Scorer:
+class Scorer(Cells):
     """Turns label cells into scores in a range, or None, as `Corpus.from_lists` takes them."""
 
-    def __init__(self, column: str, scores: Sequence[float]) -> None:
-        self.column = column
+    def __init__(
+        self,
+        column: str,
+        scores: Sequence[float],
+        missing: Sequence[str] = (),
+        called: Callable[[str], str] = str,
+    ) -> None:
+        super().__init__(column, missing, called)
         self.least, self.most = scores
 
     def __call__(self, cell: Any, place: str) -> float | None:
         if cell is None or (isinstance(cell, float) and math.isnan(cell)):
             return None
-        text = str(cell).strip()
+        text = str(cell).strip().strip("\ufeff")
         if not text:
             return None
-        if isinstance(cell, bool) or not _is_number(text):
+        is_number = not isinstance(cell, bool) and _is_number(text)
+        if is_number and self.least <= float(text) <= self.most:
+            return float(text)
+        if self.is_missing(text):
+            return None
+        if not is_number:
             raise InputError(
                 f"{place}: '{self.column}' is {cell!r}, not a score: give a number, or leave the "
                 "cell empty where it is missing."
             )
-        score = float(text)
-        if not self.least <= score <= self.most:
-            raise InputError(
-                f"{place}: the score {text} in '{self.column}' is outside {self.least:g} to "
-                f"{self.most:g}: correct it, or widen scores."
-            )
-        return score
+        raise InputError(
+            f"{place}: the score {text} in '{self.column}' is outside {self.least:g} to "
+            f"{self.most:g}: correct it, or widen {self.called('scores')}."
+        )
 
 
 def _is_number(text: str) -> bool:

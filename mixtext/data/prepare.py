@@ -48,7 +48,7 @@ def load_corpora(
         train, test = load_any(
             settings.corpus, settings, root=settings.root or None, test=settings.test or None
         )
-    notes = []
+    notes = [*train.notes, *(test.notes if test is not None else ())]
     replaced = train.replacements + (test.replacements if test is not None else 0)
     if replaced:
         notes.append(f"{replaced} characters were not valid UTF-8 and were replaced")
@@ -62,7 +62,8 @@ def load_corpora(
         train, test = train.select(rest), train.select(held)
     if settings.unlabelled:
         options = replace(settings, labels=False)
-        train = train.extended(read_corpus(settings.unlabelled, options, name="unlabelled"))
+        more = read_corpus(settings.unlabelled, options, name="unlabelled")
+        train, notes = train.extended(more), [*notes, *more.notes]
     if test is not None:
         test = align_labels(train, test)
         leaks = duplicates(train, test)

@@ -1,15 +1,16 @@
 """Tagged sentences, and the CoNLL files they are read from and written to.
 
 A CoNLL file has one token a line, its columns separated by blanks (by tabs, if the first line of
-tokens has one), and an empty line after each sentence. Its columns can be named by a first line
-`# global.columns = FORM POS TAG`; in such a file lines that begin with `# ` are comments, and
-`# sent_id = …` names the next sentence. Without that line, `#` is a token like any other.
+tokens has one), and an empty line after each sentence. Its columns can be named by a line
+`# global.columns = FORM POS TAG` before the tokens, or by a header. A line that begins with `#` is
+a comment where its columns are not those of the tokens, or where it says what comments say, such as
+`# text = …`; `# sent_id = …` names the next sentence. Any other `#` is a token.
 """
 
 import hashlib
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mixtext.data.corpus import MISSING
-from mixtext.data.read.formats import Decoder
+from mixtext.data.read.characters import MARK, Decoder
 from mixtext.data.read.readers import told_format
 from mixtext.errors import InputError
 from mixtext.tagging.tags import OUTSIDE, OnFault, Scheme, bio_names, kinds_of, split_tag, to_bio
@@ -27,7 +28,12 @@ HEADER = "# global.columns ="
 SENTENCE_ID = "# sent_id ="
 UNLABELLED = "?"  # stands where a tag is to be filled in
 SNIFFED = 200  # lines that tell whether a file is CoNLL, where its suffix does not
-_TAG = re.compile(r"O|[BIES]-\S+|\?")
+LONG = 200  # tokens: where a single sentence has more, the empty lines may be missing
+_TAG = re.compile(r"O|[BIELSU]-\S+|\?")
+_BLANKS = re.compile(r"[ \t]+")  # no-break spaces are part of a token
+_COMMENT = re.compile(r"#\s*(id\b|newdoc\b|newpar\b|https?:|[\w.:]+\s*=)")
+_NAMES = {"tag", "tags", "ner", "ner_tag", "ner_tags", "label", "labels", "entity"}
+_TOKENS = {"token", "tokens", "word", "words", "form", "text"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +52,7 @@ class TaggedCorpus:
             the whole source.
         skipped: document marks that were left out, in the whole source.
         replacements: characters that were not valid UTF-8 and were replaced, in the whole source.
+        notes: sentences about what else was found in the source.
     """
 
     sentences: list[list[str]]
@@ -57,6 +64,7 @@ class TaggedCorpus:
     repaired: int = 0
     skipped: int = 0
     replacements: int = 0
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.sentences)
@@ -221,7 +229,9 @@ def read_conll(
     scheme: Scheme = "bio",
     on_fault: OnFault = "repair",
     tag_names: Sequence[str] | None = None,
+    encoding: str = "",
     encoding_errors: str = "strict",
+    called: Callable[[str], str] = str,
     name: str = "",
 ) -> TaggedCorpus:
     """Reads a CoNLL file; see the head of this module for its form.
@@ -235,7 +245,10 @@ def read_conll(
         scheme: of the tags in the file.
         on_fault: see `TaggedCorpus.from_lists`.
         tag_names: the BIO tags, `O` first; None: those of the entity types that occur.
-        encoding_errors: `strict` refuses broken UTF-8 and names the line; `replace` replaces it.
+        encoding: of the file; "": UTF-8, or UTF-16 where its mark says so.
+        encoding_errors: `strict` refuses broken characters and names the line; `replace` replaces
+            them.
+        called: what messages call the options of these names.
         name: what tables call the corpus; empty: the file's name.
 
     Raises:
@@ -245,7 +258,8 @@ def read_conll(
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist: give the path of a CoNLL file.")
-    file = _Lines(path, encoding_errors, tuple(columns))
+    decode = Decoder(encoding_errors, encoding, called)
+    file = _Lines(path, decode, tuple(columns))
     marked: list[_Sentence] = []
     ids: list[str] = []
     skipped = 0
@@ -268,10 +282,12 @@ def read_conll(
         ids.append(sentence_id or str(len(ids)))
         current, sentence_id = _Sentence([], None if tag is None else [], []), ""
 
+    comments = 0
     for line, cells in file.rows():
         if isinstance(cells, str):  # a comment or a document mark
             finish()
             skipped += cells == DOCUMENT_MARK
+            comments += cells != DOCUMENT_MARK
             if cells.startswith(SENTENCE_ID):
                 sentence_id = cells.removeprefix(SENTENCE_ID).strip()
             continue
@@ -289,8 +305,21 @@ def read_conll(
     if not marked:
         raise InputError(f"{path} holds no sentence: give one token a line.")
     corpus = _build(marked, ids, tag_names, scheme, on_fault, name or path.stem, str(path))
-    replaced = file.decode.replaced
-    return replace(corpus, source=str(path), skipped=skipped, replacements=replaced)
+    notes = list(file.notes)
+    if comments:
+        notes.append(f"{comments:,} lines of {path} that begin with # are read as comments")
+    if len(corpus) == 1 and len(corpus.sentences[0]) > LONG:
+        notes.append(
+            f"{path} holds one sentence of {len(corpus.sentences[0]):,} tokens: put an empty line "
+            "after each sentence if they are more"
+        )
+    return replace(
+        corpus,
+        source=str(path),
+        skipped=skipped,
+        replacements=decode.replaced,
+        notes=tuple(notes),
+    )
 
 
 def is_conll(path: str | Path, format: str = "") -> bool:
@@ -306,7 +335,7 @@ def is_conll(path: str | Path, format: str = "") -> bool:
     if not path.is_file():
         return False
     try:
-        lines = islice(_Lines(path, "replace", ()).rows(), SNIFFED)
+        lines = islice(_Lines(path, Decoder("replace"), ()).rows(), SNIFFED)
         tokens = [cells for _, cells in lines if cells and not isinstance(cells, str)]
     except InputError:
         return False
@@ -317,32 +346,52 @@ def is_conll(path: str | Path, format: str = "") -> bool:
 class _Lines:
     """The lines of one file, cut into columns and checked to have equally many."""
 
-    def __init__(self, path: Path, encoding_errors: str, columns: tuple[str, ...]) -> None:
-        self.path, self.columns = path, columns
-        self.decode = Decoder(encoding_errors)
+    def __init__(self, path: Path, decode: Decoder, columns: tuple[str, ...]) -> None:
+        self.path, self.decode, self.columns = path, decode, columns
+        self.notes: list[str] = []
 
     def rows(self) -> Iterable[tuple[int, list[str] | str]]:
         """Line number and cells; none where a sentence ends; comments and document marks whole."""
-        width, first, tabs, comments = 0, 0, False, False
-        for number, raw in enumerate(self.path.read_bytes().split(b"\n"), 1):
-            raw = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
-            line = self.decode(raw, f"{self.path}, line {number}").rstrip("\r")
-            if number == 1 and line.startswith(HEADER):
-                comments = True
+        width, first, tabs, header = 0, 0, False, False
+        waiting: list[
+            tuple[int, str]
+        ] = []  # lines with # before the first token, whose width they need
+        for number, raw in self.decode.lines(self.path):
+            line = raw.removeprefix(MARK).rstrip()
+            if line.startswith(HEADER) and not width:
+                header = True
                 self.columns = self.columns or tuple(line.removeprefix(HEADER).split())
                 continue
-            if not line.strip():
+            if not line:
                 yield number, []
                 continue
-            if comments and line.startswith("# "):
+            if header and line.startswith("# "):
                 yield number, line
                 continue
             if DOCUMENT_MARK in line.split():  # no token, so its columns need not be theirs
                 yield number, DOCUMENT_MARK
                 continue
-            tabs = tabs or (not width and "\t" in line)
-            cells = [cell.strip() for cell in line.split("\t")] if tabs else line.split()
-            width, first = width or len(cells), first or number
+            if not width:
+                if line.startswith("#"):
+                    waiting.append((number, line))
+                    continue
+                self._refuse_others(line, number)
+                tabs = "\t" in line
+                cells = self._cut(line, tabs)
+                width, first = len(cells), number
+                names = {cell.lower() for cell in cells}
+                for early, comment in waiting:
+                    its = self._cut(comment, tabs)
+                    yield early, comment if self._is_comment(comment, its, width) else its
+                if names & _NAMES and names & _TOKENS:
+                    self.columns = self.columns or tuple(cells)
+                    shown = ", ".join(cells)
+                    self.notes.append(f"line {number} of {self.path} ({shown}) is read as a header")
+                    continue
+            cells = self._cut(line, tabs)
+            if line.startswith("#") and self._is_comment(line, cells, width):
+                yield number, line
+                continue
             if len(cells) != width:
                 raise InputError(
                     f"{self.path}, line {number} has {len(cells)} columns, but line {first} has "
@@ -354,6 +403,28 @@ class _Lines:
                     f"named ({', '.join(self.columns)}): name each of them."
                 )
             yield number, cells
+
+    @staticmethod
+    def _cut(line: str, tabs: bool) -> list[str]:
+        cells = line.split("\t") if tabs else _BLANKS.split(line.lstrip(" \t"))
+        return [cell.strip() for cell in cells]
+
+    @staticmethod
+    def _is_comment(line: str, cells: list[str], width: int) -> bool:
+        return len(cells) != width or bool(_COMMENT.match(line))
+
+    def _refuse_others(self, line: str, number: int) -> None:
+        """Refuses JSON and tables, by the first line of a token."""
+        looks = "JSON" if line.startswith(("{", "[{")) else ""
+        names = {x.strip(' "').lower() for x in line.split(",")}
+        if names & _NAMES and names & _TOKENS:
+            looks = "a CSV table"
+        if looks:
+            raise InputError(
+                f"{self.path}, line {number} looks like {looks}, but taggers learn from CoNLL "
+                "files: write one token and its tag a line, with a blank between and an empty line after "
+                "each sentence."
+            )
 
     def column(self, wanted: int | str, what: str, width: int) -> int:
         """The number of a column that is given by number or name."""

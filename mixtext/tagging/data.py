@@ -1,5 +1,6 @@
 """From settings to tagged sentences: which are labelled, which make the pool."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, get_args
@@ -7,9 +8,14 @@ from typing import Annotated, ClassVar, Literal, get_args
 import numpy as np
 from annotated_types import Ge
 
-from mixtext.data.read.options import HEARD, UNSAID, ReadOptions
+from mixtext.data.read.options import (
+    HEARD,
+    UNSAID,
+    ReadOptions,
+    refuse_unknown_encoding,
+)
 from mixtext.errors import InputError
-from mixtext.settings import Settings
+from mixtext.settings import Cell, Settings
 from mixtext.tagging.conll import TaggedCorpus, align_tags, check_entities, read_conll
 from mixtext.tagging.tags import OnFault, Scheme
 
@@ -27,10 +33,11 @@ class TagDataSettings(Settings):
         token: column of the tokens, a number from 0 or a name.
         tag: column of the tags, a number (from the end if negative) or a name.
         columns: names of the columns, where the files do not name them.
-        scheme: of the tags: `bio`, `iob1` or `bioes`.
+        scheme: of the tags: `bio`, `iob1`, `bioes` or `bilou`.
         on_fault: `repair` and count tags that the scheme does not allow where they stand, such as
             an entity that begins with I-, or `refuse` them.
-        encoding_errors: `strict` refuses broken UTF-8, `replace` replaces it.
+        encoding: of the files, such as `cp1252`; empty: UTF-8 or, where a mark says so, UTF-16.
+        encoding_errors: `strict` refuses broken characters, `replace` replaces them.
         labelled: sentences that are labelled at the start, drawn by `split_seed`; 0: all that have
             labels.
         pool_size: sentences of the pool, drawn likewise; 0: all.
@@ -43,15 +50,21 @@ class TagDataSettings(Settings):
     pool: str = ""
     dev: str = ""
     test: str = ""
-    token: str = "0"
-    tag: str = "-1"
-    columns: tuple[str, ...] = ()
+    token: Cell = "0"
+    tag: Cell = "-1"
+    columns: tuple[Cell, ...] = ()
     scheme: Scheme = "bio"
     on_fault: OnFault = "repair"
+    encoding: str = ""
     encoding_errors: Literal["strict", "replace"] = "strict"
     labelled: Annotated[int, Ge(0)] = 0
     pool_size: Annotated[int, Ge(0)] = 0
     split_seed: Annotated[int, Ge(0)] = 0
+
+    def __post_init__(self) -> None:
+        """Refuses an encoding that there is not."""
+        super().__post_init__()
+        refuse_unknown_encoding(self.encoding, self.called("encoding"))
 
 
 @dataclass(frozen=True)
@@ -121,8 +134,16 @@ def load_tag_data(settings: TagDataSettings) -> TagData:
     return TagData(seed, rest.select(range(pool_size)), parts, notes)
 
 
-def read_tagged(settings: TagDataSettings, path: str, labels: bool = True) -> TaggedCorpus:
-    """Reads a CoNLL file as the settings say; without `labels` its tags are not looked at."""
+def read_tagged(
+    settings: TagDataSettings,
+    path: str,
+    labels: bool = True,
+    called: Callable[[str], str] | None = None,
+) -> TaggedCorpus:
+    """Reads a CoNLL file as the settings say; without `labels` its tags are not looked at.
+
+    `called` is what messages call the options, if not fields of a recipe.
+    """
     return read_conll(
         path,
         _column(settings.tag) if labels else None,
@@ -130,7 +151,9 @@ def read_tagged(settings: TagDataSettings, path: str, labels: bool = True) -> Ta
         columns=settings.columns,
         scheme=settings.scheme,
         on_fault=settings.on_fault,
+        encoding=settings.encoding,
         encoding_errors=settings.encoding_errors,
+        called=called or settings.called,
     )
 
 
@@ -140,7 +163,7 @@ def discover(
     """Reads CoNLL files of which no recipe says how: the scheme is the one that fits best.
 
     That is the one with the fewest tags that would have to be repaired; of equals the first of
-    BIO, IOB1 and BIOES.
+    BIO, IOB1, BIOES and BILOU.
 
     Returns:
         What a recipe would say, the sentences, and those of `test` if it is given.
@@ -154,7 +177,7 @@ def discover(
     for scheme in get_args(Scheme):
         settings = replace(plain, scheme=scheme)
         try:
-            found.append((settings, read_tagged(settings, corpus)))
+            found.append((settings, read_tagged(settings, corpus, called=options.called)))
         except InputError as error:  # such as a tag that this scheme does not have
             refused = refused or error
         if found and not found[-1][1].repaired:
@@ -163,7 +186,9 @@ def discover(
         assert refused is not None
         raise refused
     settings, train = min(found, key=lambda one: one[1].repaired)
-    return settings, train, align_tags(train, read_tagged(settings, test)) if test else None
+    if not test:
+        return settings, train, None
+    return settings, train, align_tags(train, read_tagged(settings, test, called=options.called))
 
 
 def heed(settings: TagDataSettings, options: ReadOptions, path: str | Path) -> TagDataSettings:
@@ -182,6 +207,7 @@ def heed(settings: TagDataSettings, options: ReadOptions, path: str | Path) -> T
         settings,
         token=options.text[0] if options.text else settings.token,
         tag=options.label or settings.tag,
+        encoding=options.encoding or settings.encoding,
         encoding_errors=options.encoding_errors or settings.encoding_errors,
     )
 
@@ -197,7 +223,7 @@ def _found(corpus: TaggedCorpus) -> list[str]:
             corpus.replacements
         ),
     }
-    return [f"{count} {what}" for what, count in counts.items() if count]
+    return [*corpus.notes, *(f"{count} {what}" for what, count in counts.items() if count)]
 
 
 def _first_of_each(corpus: TaggedCorpus, rows: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ corpus = {corpus}
 # dev = "dev.conll"       # sentences to choose the best weights on, with training.patience
 token = {token}               # column of the tokens, a number from 0 or a name
 tag = {tag}                # column of the tags, from the end if negative: {kinds}
-scheme = "{scheme}"            # of the tags, as found: bio, iob1 or bioes
+scheme = "{scheme}"            # of the tags, as found: bio, iob1, bioes or bilou
 {decoding}\
 labelled = 0              # sentences labelled at the start; 0: all, else the rest is a pool to ask
                           # from, for: mixtext active run {file}
@@ -85,7 +85,8 @@ def starter_tagging_recipe(
     fitting = [n for n in (64, 128, 256) if n >= long]
     # Three passes, where these are neither too few for a new head nor too many for a start.
     steps = min(3000, max(120, 3 * len(tagged) // 16))
-    name, decoding = Path(data).stem, options.encoding_errors
+    name = Path(data).stem
+    said = {key: options.given().get(key) for key in ("encoding", "encoding_errors")}
     return name, TEMPLATE.format(
         name=name,
         quoted=to_toml(name),
@@ -101,7 +102,7 @@ def starter_tagging_recipe(
         tag=to_toml(settings.tag),
         kinds=", ".join(kinds_of(train.tag_names)),
         scheme=settings.scheme,
-        decoding=f"encoding_errors = {to_toml(decoding)}\n" if decoding else "",
+        decoding="".join(f"{key} = {to_toml(value)}\n" for key, value in said.items() if value),
         length=fitting[0] if fitting else 256,
         median=median,
         long=long,

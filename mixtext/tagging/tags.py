@@ -1,9 +1,10 @@
-"""Tag schemes: BIO, IOB1 and BIOES, checked and turned into BIO.
+"""Tag schemes: BIO, IOB1, BIOES and BILOU, checked and turned into BIO.
 
 words   Foreign  Ministry  Paris  London  agree
 BIO     B-ORG    I-ORG     B-LOC  B-LOC   O
 IOB1    I-ORG    I-ORG     I-LOC  B-LOC   O      B- only between neighbours of one type
 BIOES   B-ORG    E-ORG     S-LOC  S-LOC   O
+BILOU   B-ORG    L-ORG     U-LOC  U-LOC   O
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,10 +12,11 @@ from typing import Literal, NamedTuple, get_args
 
 from mixtext.errors import InputError
 
-Scheme = Literal["bio", "iob1", "bioes"]
+Scheme = Literal["bio", "iob1", "bioes", "bilou"]
 OnFault = Literal["repair", "refuse"]
 OUTSIDE = "O"
-PREFIXES = {"bio": "BI", "iob1": "BI", "bioes": "BIES"}
+_AS_BIOES = {"L": "E", "U": "S"}
+PREFIXES = {"bio": "BI", "iob1": "BI", "bioes": "BIES", "bilou": "BILU"}
 
 
 class Fault(NamedTuple):
@@ -36,12 +38,14 @@ def split_tag(tag: str, scheme: Scheme) -> tuple[str, str]:
         InputError: no such scheme, or the scheme has no such tag.
     """
     if scheme not in get_args(Scheme):
-        raise InputError(f"there is no tag scheme {scheme!r}: use bio, iob1 or bioes.")
+        raise InputError(f"there is no tag scheme {scheme!r}: use bio, iob1, bioes or bilou.")
     if tag == OUTSIDE:
         return OUTSIDE, ""
     prefix, dash, kind = tag.partition("-")
     if not dash or not kind or prefix not in tuple(PREFIXES[scheme]):
         allowed = ", ".join(f"{letter}-TYPE" for letter in PREFIXES[scheme])
+        if tag == "0":
+            raise InputError("the tag '0' is the digit zero: write the letter O for no entity.")
         raise InputError(
             f"the tag {tag!r} is not one of the scheme {scheme} (O, {allowed}): correct it, or "
             "name another scheme or column."
@@ -53,7 +57,7 @@ def to_bio(tags: Sequence[str], scheme: Scheme) -> tuple[list[str], list[Fault]]
     """One sentence's tags as BIO, and what was at fault in them.
 
     A fault is repaired as the CoNLL scorer reads it: a tag that cannot go on an entity begins one.
-    A BIOES entity that is not closed is at fault once, at its last token.
+    A BIOES or BILOU entity that is not closed is at fault once, at its last token.
 
     Raises:
         InputError: a tag that the scheme does not have.
@@ -61,11 +65,13 @@ def to_bio(tags: Sequence[str], scheme: Scheme) -> tuple[list[str], list[Fault]]
     bio: list[str] = []
     faults: list[Fault] = []
     before, kind_before = OUTSIDE, ""
+    closes = scheme in ("bioes", "bilou")  # the last word of an entity has a prefix of its own
     for position, tag in enumerate(tags):
         prefix, kind = split_tag(tag, scheme)
+        prefix = _AS_BIOES.get(prefix, prefix)
         open_before = before in ("B", "I")  # in BIO and IOB1: there is an entity to go on with
         goes_on = prefix in ("I", "E") and open_before and kind == kind_before
-        if scheme == "bioes" and open_before and not goes_on:
+        if closes and open_before and not goes_on:
             faults.append(Fault(position - 1, f"{before}-{kind_before} leaves its entity open"))
         if prefix in ("I", "E") and not goes_on and scheme != "iob1":
             faults.append(Fault(position, f"{tag} begins an entity"))
@@ -73,7 +79,7 @@ def to_bio(tags: Sequence[str], scheme: Scheme) -> tuple[list[str], list[Fault]]
             faults.append(Fault(position, f"{tag} does not follow an entity of its type"))
         bio.append(OUTSIDE if prefix == OUTSIDE else f"{'I' if goes_on else 'B'}-{kind}")
         before, kind_before = prefix, kind
-    if scheme == "bioes" and before in ("B", "I"):
+    if closes and before in ("B", "I"):
         faults.append(Fault(len(tags) - 1, f"{before}-{kind_before} leaves its entity open"))
     return bio, faults
 

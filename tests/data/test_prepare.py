@@ -58,7 +58,7 @@ def test_regression_with_further_texts_and_a_share(scored, tmp_path):
 
 def test_a_column_of_scores_needs_a_range(scored):
     settings = DataSettings(scored, text=("one",), label="score")
-    with pytest.raises(InputError, match=r"holds scores such as .*: set scores"):
+    with pytest.raises(InputError, match=r"holds scores such as .*: set data.scores"):
         prepare_data(settings, need_unlabelled=False)
 
 

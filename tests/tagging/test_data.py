@@ -122,8 +122,8 @@ def test_the_scheme_that_fits_best_is_found(scheme, tmp_path):
 
 def test_what_fits_no_scheme_is_refused_by_line(tmp_path):
     path = tmp_path / "d.conll"
-    path.write_text("a B-X\nb U-X\n")
-    with pytest.raises(InputError, match=r"d\.conll, line 2: the tag 'U-X'"):
+    path.write_text("a B-X\nb Q-X\n")
+    with pytest.raises(InputError, match=r"d\.conll, line 2: the tag 'Q-X'"):
         discover(str(path))
     with pytest.raises(InputError, match="does not exist"):
         discover(str(tmp_path / "gone.conll"))

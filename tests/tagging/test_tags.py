@@ -23,8 +23,9 @@ def write(entities, length, scheme):
     for number, (kind, start, stop) in enumerate(entities):
         for place in range(start, stop):
             first, last = place == start, place == stop - 1
-            if scheme == "bioes":
-                prefix = "S" if first and last else "B" if first else "E" if last else "I"
+            if scheme in ("bioes", "bilou"):
+                alone, end = ("S", "E") if scheme == "bioes" else ("U", "L")
+                prefix = alone if first and last else "B" if first else end if last else "I"
             elif scheme == "bio":
                 prefix = "B" if first else "I"
             else:
@@ -45,7 +46,7 @@ def entities(draw):
     return found, place + draw(st.integers(0, 2))
 
 
-@pytest.mark.parametrize("scheme", ["bio", "iob1", "bioes"])
+@pytest.mark.parametrize("scheme", ["bio", "iob1", "bioes", "bilou"])
 @given(entities())
 def test_well_formed_tags_of_any_scheme_give_the_same_bio(scheme, made):
     spans, length = made
@@ -100,8 +101,8 @@ def test_tags_of_no_scheme_are_refused(tag, scheme):
 
 
 def test_an_unknown_scheme_is_refused():
-    with pytest.raises(InputError, match="no tag scheme 'bilou'"):
-        split_tag("O", "bilou")
+    with pytest.raises(InputError, match="no tag scheme 'bmewo'"):
+        split_tag("O", "bmewo")
 
 
 def test_a_type_may_hold_dashes():

@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from mixtext.data.corpus import Corpus, align_labels
+from mixtext.data.read.characters import Decoder
 from mixtext.data.read.entries import CATALOGUE, Entry
 from mixtext.data.read.options import HEARD, UNSAID, ReadOptions
-from mixtext.data.read.readers import SUFFIXES, read_corpus, read_hub
+from mixtext.data.read.readers import SUFFIXES, read_corpus, read_hub, stem, told_format
+from mixtext.data.read.sniff import head_of
 from mixtext.data.splits import drop_duplicates, hold_out
 from mixtext.errors import InputError
 
@@ -65,7 +67,7 @@ def load(
         where = {"subset": entry.hub_subset, "revision": entry.hub_revision}
         return read_hub(entry.hub, split, options, **where, name=name)
     path = _find_part(name, entry, Path(root), entry.whole or file)
-    if entry.columns and path.suffix == ".csv" and _starts_with_number(path):
+    if entry.columns and told_format(path) == "csv" and _starts_with_number(path):
         text = tuple(_number(x, entry.columns, path) for x in options.text)
         label = _number(entry.label, entry.columns, path)
         options = replace(options, text=text, label=label, header=False, first_label=1)
@@ -111,7 +113,12 @@ def load_any(
         )
     held: Corpus | None
     if named:
-        train, held = (load(data, root, part, options) for part in ("train", "test"))
+        here = "" if root else _shadowed(data)
+        try:
+            train, held = (load(data, root, part, options) for part in ("train", "test"))
+        except InputError as error:
+            raise InputError(f"{str(error).removesuffix('.')}{here and f'; {here}'}.") from None
+        train = replace(train, notes=(*train.notes, here)) if here else train
     elif data.startswith("hub:"):
         name = data.removeprefix("hub:")
         train, held = (read_hub(name, part, options) for part in ("train", "test"))
@@ -125,14 +132,23 @@ def load_any(
         train_path = _part_below(path, "train") or path
         if test is None and train_path != path:
             test = _part_below(path, "test")
-        train = read_corpus(train_path, options, name=path.stem)
-        held = None if test is None else read_corpus(test, options, name=path.stem)
+        train = read_corpus(train_path, options, name=stem(path))
+        held = None if test is None else read_corpus(test, options, name=stem(path))
     return train, None if held is None else align_labels(train, held)
+
+
+def _shadowed(name: str) -> str:
+    """A sentence where something here has the name of a data set of the catalogue; else ""."""
+    if not Path(name).exists():
+        return ""
+    kind = "folder" if Path(name).is_dir() else "file"
+    return f"{name!r} is a name of the catalogue: write './{name}' for the {kind} of that name here"
 
 
 def _part_below(folder: Path, part: str) -> Path | None:
     """The file or folder of a part, such as `train.csv`; None without one."""
-    candidates = [folder / f"{part}{x}" for x in SUFFIXES] + [folder / part]
+    suffixes = [x + zipped for x in (*SUFFIXES, ".txt") for zipped in ("", ".gz")]
+    candidates = [folder / f"{part}{x}" for x in suffixes] + [folder / part]
     return next((x for x in candidates if x.exists()), None)
 
 
@@ -178,8 +194,7 @@ def _cut_test_part(entry: Entry, whole: Corpus, name: str, part: str) -> Corpus:
 
 def _starts_with_number(path: Path) -> bool:
     """Whether the first cell is a class number and so the file has no header."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        first = next(csv.reader([file.readline()]), [])
+    first = next(csv.reader(head_of(path, Decoder())[:1]), [])
     return bool(first) and first[0].strip().isdigit()
 
 

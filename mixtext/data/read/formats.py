@@ -6,15 +6,20 @@ What the cells mean, texts, labels and ids, is the business of `readers`.
 import csv
 import difflib
 import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mixtext.data.read.characters import MARK, Decoder
 from mixtext.data.read.options import ReadOptions
+from mixtext.data.read.sniff import FASTTEXT, head_of, said_separator, separator_of
 from mixtext.errors import InputError
 
 INSTALL = "install it with: pip install datasets pyarrow"
+SYSTEM = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"}  # what zips and folders bring along
 _FIELD_LIMIT = 2**31 - 1  # characters; csv's own limit of 131,072 refuses long documents
 
 Rows = Generator[tuple[int, dict[str, Any]], None, None]
@@ -63,51 +68,30 @@ class Columns:
             raise InputError(f"{where} has no column '{column}' but {listing}: {advice}.")
 
 
-@dataclass
-class Decoder:
-    """Bytes to text, counting what it had to replace; `option` is what a message calls `errors`."""
-
-    errors: str
-    option: str = "encoding_errors"
-    replaced: int = 0
-
-    def __call__(self, raw: bytes, place: str) -> str:
-        try:
-            return raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            if self.errors == "strict":
-                raise InputError(
-                    f"{place}: byte {error.start + 1} is not valid UTF-8 "
-                    f"(0x{raw[error.start]:02x}): save the file as UTF-8, or set "
-                    f"{self.option} to 'replace' to replace and count such characters."
-                ) from None
-        text = raw.decode("utf-8", "replace")
-        self.replaced += text.count("\ufffd") - raw.count(b"\xef\xbf\xbd")
-        return text
-
-    def mend(self, text: str, place: str) -> str:
-        """Treats half a surrogate pair, which JSON can spell but UTF-8 cannot, like a bad byte."""
-        if text.isascii():
-            return text
-        return self(text.encode("utf-8", "surrogatepass"), place)
-
-
 def delimited_rows(
-    path: Path, delimiter: str, quoted: bool, header: bool, columns: Columns, decode: Decoder
+    path: Path, usual: str, options: ReadOptions, columns: Columns, decode: Decoder
 ) -> Rows:
-    """Rows of a CSV or TSV file; the position is the line where the row begins, from 1."""
+    """Rows of a CSV or TSV file; the position is the line where the row begins, from 1.
 
-    def lines() -> Iterator[str]:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                if number == 1:
-                    raw = raw.removeprefix(b"\xef\xbb\xbf")
-                yield decode(raw, f"{path}, line {number}")
-
+    Args:
+        path: the file.
+        usual: the separator that its suffix promises, a comma or a tab.
+        options: whether there is a header, which separator, whether cells are quoted.
+        columns: those that are read.
+        decode: turns bytes into text.
+    """
+    header = options.header
+    quoted = (options.quoted or ("no" if usual == "\t" else "yes")) == "yes"
+    head = head_of(path, decode)
+    said = said_separator(head[0]) if head else ""
+    told = said or separator_of(head, columns.wanted(), header, usual)
+    separator = options.separator or told
+    lines = decode.lines(path)
+    skipped = 1 if said else 0
     # strict: a quote that is never closed is an error and not one cell as long as the file.
     reader = csv.reader(
-        lines(),
-        delimiter=delimiter,
+        (line for _, line in islice(lines, skipped, None)),
+        delimiter=separator,
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
         strict=True,
     )
@@ -115,15 +99,16 @@ def delimited_rows(
     limit = csv.field_size_limit(_FIELD_LIMIT)
     try:
         while True:
-            line = reader.line_num + 1
+            line = reader.line_num + skipped + 1
             try:
                 cells = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
+                advice = f", or set {columns.called('quoted')} to 'no'" if quoted else ""
                 raise InputError(
                     f"{path}, line {line}: the row that begins here cannot be read ({error}): "
-                    "check its quotes and line ends."
+                    f"check its quotes and line ends{advice}."
                 ) from None
             if not cells:
                 continue  # a blank line
@@ -135,43 +120,94 @@ def delimited_rows(
                 if header:
                     continue
             if len(cells) != len(names):
+                shown = "tab" if separator == "\t" else f"'{separator}'"
                 raise InputError(
                     f"{path}, line {line}: the row that begins here has {len(cells)} cells but "
-                    f"the first has {len(names)}: quote cells that hold a '{delimiter}'."
+                    f"the first has {len(names)}: quote cells that hold a {shown}, or name another "
+                    f"separator with {columns.called('separator')}."
                 )
             yield line, dict(zip(names, cells, strict=True))
     finally:
+        lines.close()
         csv.field_size_limit(limit)
 
 
 def json_rows(path: Path, columns: Columns, decode: Decoder) -> Rows:
     """Rows of a JSON lines file; a row may leave the label out."""
+
+    def objects() -> Iterator[tuple[int, str, Any]]:
+        with closing(decode.lines(path)) as lines:
+            for line, content in lines:
+                place = f"{path}, line {line}"
+                content = content.removeprefix(MARK)
+                if not content.strip():
+                    continue
+                try:
+                    yield line, place, json.loads(content)
+                except (ValueError, RecursionError) as error:
+                    raise InputError(
+                        f"{place} is not valid JSON ({error}): write one object a line."
+                    ) from None
+
+    yield from _object_rows(path, objects(), columns, "write one a line")
+
+
+def json_array_rows(path: Path, columns: Columns, decode: Decoder) -> Rows:
+    """Rows of a JSON file that holds an array of objects, perhaps as one field of an object.
+
+    The position is the row's number from 0. The whole file is held in memory.
+    """
+    try:
+        value = json.loads(decode.whole(path))
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path} is not valid JSON ({error}): write an array of objects, or one object a line "
+            f"and set {columns.called('format')} to 'jsonl'."
+        ) from None
+    arrays = [x for x in value.values() if isinstance(x, list)] if isinstance(value, dict) else []
+    rows = arrays[0] if len(arrays) == 1 else value
+    if not isinstance(rows, list):
+        raise InputError(
+            f'{path} holds no array of rows: write one such as [{{"text": "…", "label": "…"}}].'
+        )
+    objects = ((i, f"{path}, row {i}", row) for i, row in enumerate(rows))
+    yield from _object_rows(path, objects, columns, "write one for each row")
+
+
+def _object_rows(
+    path: Path, objects: Iterable[tuple[int, str, Any]], columns: Columns, advice: str
+) -> Rows:
     labelled = False
     seen: dict[str, None] = {}
-    with path.open("rb") as file:
-        for line, raw in enumerate(file, start=1):
-            place = f"{path}, line {line}"
-            content = decode(raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw, place)
-            if not content.strip():
-                continue
-            try:
-                cells = json.loads(content)
-            except (ValueError, RecursionError) as error:
-                raise InputError(
-                    f"{place} is not valid JSON ({error}): write one object a line."
-                ) from None
-            if not isinstance(cells, dict):
-                raise InputError(
-                    f"{place} is not a JSON object: write one a line, such as "
-                    '{"text": "…", "label": "…"}.'
-                )
-            labelled = labelled or columns.label in cells
-            seen.update(dict.fromkeys(cells))
-            optional = {columns.label} - set(columns.text) - set(columns.pair)
-            columns.require([x for x in columns.wanted() if x not in optional], list(cells), place)
-            yield line, cells
+    optional = {columns.label} - set(columns.text) - set(columns.pair)
+    required = [x for x in columns.wanted() if x not in optional]
+    for position, place, cells in objects:
+        if not isinstance(cells, dict):
+            raise InputError(
+                f'{place} is not a JSON object: {advice}, such as {{"text": "…", "label": "…"}}.'
+            )
+        labelled = labelled or columns.label in cells
+        seen.update(dict.fromkeys(cells))
+        columns.require(required, list(cells), place)
+        yield position, cells
     if seen and columns.label is not None and not labelled:
         columns.require([columns.label], list(seen), str(path))
+
+
+def labelled_line_rows(path: Path, columns: Columns, decode: Decoder) -> Rows:
+    """Rows of a file whose lines are a label, a blank and a text; fastText's prefix is left out."""
+    with closing(decode.lines(path)) as lines:
+        for line, content in lines:
+            label, *rest = content.removeprefix(MARK).split(maxsplit=1)[:2] or ("",)
+            if not label:
+                continue
+            text = rest[0].strip() if rest else ""
+            if label.startswith(FASTTEXT) and text.startswith(FASTTEXT):
+                raise InputError(
+                    f"{path}, line {line} has more than one label: a text has one class here, so "
+                    "leave the others out."
+                )
+            yield line, {"label": label.removeprefix(FASTTEXT), "text": text}
 
 
 def parquet_rows(path: Path, columns: Columns) -> Rows:
@@ -194,23 +230,27 @@ def parquet_rows(path: Path, columns: Columns) -> Rows:
         ) from None
 
 
-def documents_below(root: Path) -> list[Path]:
-    """The files below the class folders, sorted by path; hidden ones and loose ones left out."""
-    files = (x for x in root.glob("*/**/*") if x.is_file())
-    found = [x for x in files if not any(y.startswith(".") for y in x.relative_to(root).parts)]
+def documents_below(root: Path) -> tuple[list[Path], list[Path]]:
+    """The files below the class folders, sorted by path, and those that a system left there.
+
+    Hidden files and loose ones are in neither.
+    """
+    files = [x for x in root.glob("*/**/*") if x.is_file()]
+    left = [x for x in files if SYSTEM & {*x.relative_to(root).parts} or x.name.startswith("._")]
+    hidden = [x for x in files if any(y.startswith(".") for y in x.relative_to(root).parts)]
+    found = sorted({*files} - {*left, *hidden}, key=lambda x: x.relative_to(root).as_posix())
     if not found:
         raise InputError(
             f"{root} holds no documents: make one folder a class below it and put one file a "
             "document into each."
         )
-    return sorted(found, key=lambda x: x.relative_to(root).as_posix())
+    return found, left
 
 
 def folder_rows(root: Path, documents: list[Path], columns: Columns, decode: Decoder) -> Rows:
     """Rows of a folder of documents; the position is the index into `documents`."""
     columns.require(columns.wanted(), ["text", "label", "id"], str(root))
     for i, document in enumerate(documents):
-        raw = document.read_bytes().removeprefix(b"\xef\xbb\xbf")
         below = document.relative_to(root)
-        content = decode(raw, str(document)).strip()
+        content = decode.whole(document).strip()
         yield i, {"text": content, "label": below.parts[0], "id": below.as_posix()}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mixtext.data.corpus import Corpus
-from mixtext.data.read.formats import Decoder
+from mixtext.data.read.characters import Decoder
 from mixtext.data.read.options import UNSAID, ReadOptions
 from mixtext.data.read.readers import read_corpus, told_format
 from mixtext.errors import InputError
@@ -39,7 +39,7 @@ def read_unlabelled(file: Path | None, pairs: bool, options: ReadOptions = UNSAI
         raise InputError(f"{file} does not exist: give a file with one text a line.")
     name = str(file) if file else "standard input"
     data = file.read_bytes() if file else sys.stdin.buffer.read()
-    decode = Decoder(options.encoding_errors or "strict", options.called("encoding_errors"))
+    decode = Decoder.of(options)
     texts, seconds = [], []
     for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
         where = f"{name}, line {number}"

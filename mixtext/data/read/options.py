@@ -7,9 +7,15 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from annotated_types import Gt
 
 from mixtext.errors import InputError
-from mixtext.settings import Settings
+from mixtext.settings import Cell, Settings
 
-Format = Literal["", "csv", "tsv", "jsonl", "parquet", "folder", "npz", "conll"]
+Format = Literal["", "csv", "tsv", "jsonl", "json", "lines", "parquet", "folder", "npz", "conll"]
+
+# How tables spell a label that is not there, as pandas reads them, −1, and IMDB's `unsup`. Upper
+# and lower case count: NONE and none are classes of several corpora.
+MISSING_LABELS = (
+    *("NaN", "nan", "N/A", "n/a", "#N/A", "NA", "<NA>", "None", "null", "NULL", "-1", "unsup"),
+)
 
 
 @dataclass(frozen=True)
@@ -32,39 +38,55 @@ class ReadOptions(Settings):
         id: column of stable row ids; empty: rows are numbered, documents of a folder called by
             their path.
         header: the first line of a CSV or TSV names the columns; else they are numbered from 0.
-        encoding_errors: `strict` refuses broken UTF-8 and names the line, `replace` counts and
-            replaces it; empty: the catalogue's choice, or `strict`.
+        separator: of the cells of a CSV or TSV, such as `;`, `|` or `tab`; empty: told by the
+            file, from `,`, `;`, `|` and tabs.
+        encoding: of the file, such as `cp1252`; empty: UTF-8 or, where its mark says so, UTF-16.
+        encoding_errors: `strict` refuses broken characters and names the line, `replace` counts and
+            replaces them; empty: the catalogue's choice, or `strict`.
         skip_empty: leave out rows whose text is empty, instead of refusing the file.
-        format: of the file or folder; empty: as the suffix says.
+        format: of the file or folder; empty: as the suffix says, else as its first lines do.
+            `json` is an array of objects, `lines` has a label and, behind a blank, the text.
         quoted: double quotes enclose cells of a CSV or TSV; empty: in a CSV they do, in a TSV they
             are characters like others.
         label_names: names of the classes in the order of the model's outputs; the file may hold
             them or, where none is itself a number, numbers; empty: the distinct labels, sorted.
         first_label: the number in the file of the first of `label_names`.
+        missing: spellings of a label that is missing; a name among `label_names` is none of them.
         labels: the rows have labels; else nobody looks for their column.
         unpacked_gib: GiB that the arrays of an `.npz` file may unpack to; larger ones are refused.
     """
 
     name: ClassVar[str] = ""
 
-    text: tuple[str, ...] = ()
-    pair: tuple[str, ...] = ()
-    label: str = ""
+    text: tuple[Cell, ...] = ()
+    pair: tuple[Cell, ...] = ()
+    label: Cell = ""
     scores: tuple[float, ...] = ()
-    id: str = ""
+    id: Cell = ""
     header: bool = True
+    separator: str = ""
+    encoding: str = ""
     encoding_errors: Literal["", "strict", "replace"] = ""
     skip_empty: bool = False
     format: Format = ""
     quoted: Literal["", "yes", "no"] = ""
-    label_names: tuple[str, ...] = ()
+    label_names: tuple[Cell, ...] = ()
     first_label: int = 0
+    missing: tuple[Cell, ...] = MISSING_LABELS
     labels: bool = True
     unpacked_gib: Annotated[float, Gt(0)] = 4.0
 
     def __post_init__(self) -> None:
-        """Refuses scores that are no range."""
+        """Refuses scores that are no range, encodings and separators that there are not."""
         super().__post_init__()
+        refuse_unknown_encoding(self.encoding, self.called("encoding"))
+        separator = {"tab": "\t", "\\t": "\t"}.get(self.separator, self.separator)
+        object.__setattr__(self, "separator", separator)
+        if len(separator) > 1 or separator in ('"', "\n", "\r"):
+            raise InputError(
+                f"{self.called('separator')} is {separator!r}: give one character, such as ';', or "
+                "'tab'."
+            )
         if self.scores and (len(self.scores) != 2 or self.scores[0] >= self.scores[1]):
             raise InputError(
                 f"{self.called('scores')} is {list(self.scores)}: give two numbers, the least and "
@@ -100,19 +122,33 @@ class ReadOptions(Settings):
                 raise InputError(f"{self.called(name)} is given but {why}: leave it out.")
 
 
+def refuse_unknown_encoding(encoding: str, called: str) -> None:
+    """Refuses an encoding of text that Python does not know."""
+    try:
+        "".encode(encoding or "utf-8")
+    except (LookupError, UnicodeError):
+        raise InputError(
+            f"{called} is {encoding!r}: give an encoding of text, such as 'utf-8', 'cp1252', "
+            "'utf-16' or 'gb18030'."
+        ) from None
+
+
 UNSAID = ReadOptions()
 
 _ALL = frozenset(f.name for f in fields(ReadOptions))
-_TABLE = {"header", "quoted"}  # of files where neither names nor cells are marked
+_TABLE = {"header", "quoted", "separator"}  # of files where neither names nor cells are marked
+_BYTES = {"encoding", "encoding_errors"}
 _ROWS = _ALL - {"unpacked_gib"}
 HEARD: dict[str, frozenset[str]] = {
     "csv": _ROWS,
     "tsv": _ROWS,
     "jsonl": _ROWS - _TABLE,
-    "parquet": _ROWS - _TABLE - {"encoding_errors"},
+    "json": _ROWS - _TABLE,
+    "lines": _ROWS - _TABLE - {"text", "pair", "label", "id"},
+    "parquet": _ROWS - _TABLE - _BYTES,
     "folder": _ROWS - _TABLE - {"id"},
     "npz": frozenset({"format", "label_names", "labels", "unpacked_gib"}),
-    "conll": frozenset({"format", "text", "label", "encoding_errors"}),
-    "hub": _ROWS - _TABLE - {"encoding_errors", "format"},
-    "catalogue": frozenset({"text", "skip_empty", "encoding_errors"}),
+    "conll": frozenset({"format", "text", "label", *_BYTES}),
+    "hub": _ROWS - _TABLE - _BYTES - {"format"},
+    "catalogue": frozenset({"text", "skip_empty", *_BYTES}),
 }

@@ -6,25 +6,28 @@ them, so columns, labels, ids and empty texts are treated alike whatever the for
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mixtext.data.corpus import Corpus
-from mixtext.data.labels import Labeller, Scorer
+from mixtext.data.labels import Labeller, Scorer, alike
 from mixtext.data.read.arrays import read_vectors_file
+from mixtext.data.read.characters import Decoder
 from mixtext.data.read.formats import (
     INSTALL,
     Columns,
-    Decoder,
     Rows,
     delimited_rows,
     documents_below,
     folder_rows,
+    json_array_rows,
     json_rows,
+    labelled_line_rows,
     parquet_rows,
 )
 from mixtext.data.read.options import HEARD, UNSAID, Format, ReadOptions
+from mixtext.data.read.sniff import format_of
 from mixtext.errors import InputError
 
 SUFFIXES: dict[str, Format] = {
@@ -32,20 +35,45 @@ SUFFIXES: dict[str, Format] = {
     ".tsv": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "json",
     ".parquet": "parquet",
     ".npz": "npz",
 }
-CONLL_SUFFIXES = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".iobes")
+CONLL_SUFFIXES = (".conll", ".conllu", ".conllup", ".bio", ".iob", ".iob2", ".bioes", ".iobes")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The rows of a source, not read yet.
+
+    Attributes:
+        rows: position and cells, by column.
+        place: what messages call the row of a position.
+        source: what they call the whole.
+        columns: those that are read.
+        decode: of the bytes; it knows how many characters were replaced.
+        notes: sentences about what was found before the rows.
+    """
+
+    rows: Rows
+    place: Callable[[int], str]
+    source: str
+    columns: Columns
+    decode: Decoder
+    notes: tuple[str, ...] = ()
 
 
 def read_corpus(path: str | Path, options: ReadOptions = UNSAID, *, name: str = "") -> Corpus:
     """Reads a corpus from a file or a folder.
 
-    Formats, told by the suffix: CSV, TSV, JSON lines (`.jsonl`, `.ndjson`), Parquet (needs
-    pyarrow), a folder with one subfolder a class and one file a document, whose columns are called
-    `text`, `label` and `id`, and vectors (`.npz`, see `read_vectors_file`). Texts are UTF-8, with
-    or without a byte-order mark. An empty or null cell of the label is a missing one; rows without
-    an id are numbered from 0, skipped ones counted.
+    Formats, told by the suffix or, where it says nothing, by the first lines: CSV and TSV (whose
+    separator is told by the file), JSON lines, an array of JSON objects, lines of a label and a
+    text, Parquet (needs pyarrow), a folder with one subfolder a class and one file a document,
+    whose columns are called `text`, `label` and `id`, and vectors (`.npz`, see
+    `read_vectors_file`). Any of them may be gzipped but Parquet, folders and vectors. Texts are
+    UTF-8, UTF-16 where their mark says so, or as `options.encoding` says. An empty or null cell of
+    the label, or one of the spellings in `options.missing`, is a missing one; rows without an id
+    are numbered from 0, skipped ones counted.
 
     Args:
         path: the file or folder.
@@ -61,31 +89,51 @@ def read_corpus(path: str | Path, options: ReadOptions = UNSAID, *, name: str = 
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist: check the path of the corpus.")
-    kind = _format_of(path, options)
-    if kind == "npz":
+    if format_of_rows(path, options) == "npz":
         return read_vectors_file(path, options, name=name)
+    opened = open_rows(path, options)
+    # Closed at once even when a row is refused: an open reader holds the file and csv's limit.
+    with closing(opened.rows):
+        corpus = _assemble(opened, options)
+    return replace(corpus, name=name or stem(path), replacements=opened.decode.replaced)
+
+
+def open_rows(path: Path, options: ReadOptions) -> Opened:
+    """Opens a file or folder of texts, as `read_corpus` says; the rows are read as they are asked.
+
+    Raises:
+        InputError: as `read_corpus`.
+    """
+    kind = format_of_rows(path, options)
     options.refuse_unheard(HEARD[kind], f"{path} is read as {kind}, where it has no meaning")
-    decode = Decoder(options.encoding_errors or "strict", options.called("encoding_errors"))
-    columns = Columns.of(options)
+    decode, columns = Decoder.of(options), Columns.of(options)
     place: Callable[[int], str] = lambda line: f"{path}, line {line}"  # noqa: E731
+    notes: tuple[str, ...] = ()
     if kind in ("csv", "tsv"):
-        quoted = (options.quoted or ("yes" if kind == "csv" else "no")) == "yes"
-        delimiter = "," if kind == "csv" else "\t"
-        rows = delimited_rows(path, delimiter, quoted, options.header, columns, decode)
+        rows = delimited_rows(path, "\t" if kind == "tsv" else ",", options, columns, decode)
     elif kind == "jsonl":
         rows = json_rows(path, columns, decode)
-    elif kind == "parquet":
-        rows = parquet_rows(path, columns)
-        place = lambda row: f"{path}, row {row}"  # noqa: E731
-    else:
-        documents = documents_below(path)
+    elif kind == "lines":
+        rows = labelled_line_rows(path, columns, decode)
+        if not options.format:
+            notes = (f"each line of {path} is read as a label and a text",)
+    elif kind == "folder":
+        documents, left = documents_below(path)
         columns = replace(columns, id="id")
         rows = folder_rows(path, documents, columns, decode)
         place = lambda i: str(documents[i])  # noqa: E731
-    # Closed at once even when a row is refused: an open reader holds the file and csv's limit.
-    with closing(rows):
-        corpus = _assemble(rows, place, str(path), columns, options, decode)
-    return replace(corpus, name=name or path.stem, replacements=decode.replaced)
+        if left:
+            notes = (f"{len(left):,} files of {path} that a system left there are left out",)
+    else:
+        rows = (parquet_rows(path, columns) if kind == "parquet"
+                else json_array_rows(path, columns, decode))  # fmt: skip
+        place = lambda row: f"{path}, row {row}"  # noqa: E731
+    return Opened(rows, place, str(path), columns, decode, notes)
+
+
+def stem(path: Path) -> str:
+    """A file's name without its suffix, that of gzip apart."""
+    return path.with_suffix("").stem if path.suffix.lower() == ".gz" else path.stem
 
 
 def read_hub(
@@ -144,36 +192,44 @@ def read_hub(
             yield i, cells
 
     source = f"{hub_name}, split {split}"
-    corpus = _assemble(
-        rows(), lambda i: f"{source}, row {i}", source, columns, options, Decoder("strict")
-    )
-    return replace(corpus, name=name or hub_name)
+    opened = Opened(rows(), lambda i: f"{source}, row {i}", source, columns, Decoder.of(options))
+    return replace(_assemble(opened, options), name=name or hub_name)
 
 
 def _labeller(column: str | None, options: ReadOptions) -> Labeller | Scorer:
     """What turns cells of the label column into classes or, with a range, into scores."""
+    names, missing, called = options.label_names, options.missing, options.called
     if column is None or not options.scores:
-        return Labeller(column, options.label_names or None, options.first_label)
-    if options.label_names:
+        return Labeller(column, names or None, options.first_label, missing, called)
+    if names:
         raise InputError(
-            f"{options.called('scores')} is {list(options.scores)} and there are "
-            f"{options.called('label_names')}: scores are numbers and have no names, so leave one "
-            "of them out."
+            f"{called('scores')} is {list(options.scores)} and there are {called('label_names')}: "
+            "scores are numbers and have no names, so leave one of them out."
         )
-    return Scorer(column, options.scores)
+    return Scorer(column, options.scores, missing, called)
 
 
 def told_format(path: Path, format: str = "") -> str:
     """The format as said or, if "", as being a folder or the suffix tells; "" if nothing does."""
     if format or path.is_dir():
         return format or "folder"
-    suffix = path.suffix.lower()
-    return "conll" if suffix in CONLL_SUFFIXES else SUFFIXES.get(suffix, "")
+    suffixes = [x.lower() for x in path.suffixes]
+    suffix = (suffixes[:-1] if suffixes[-1:] == [".gz"] else suffixes)[-1:] or [""]
+    return "conll" if suffix[0] in CONLL_SUFFIXES else SUFFIXES.get(suffix[0], "")
 
 
-def _format_of(path: Path, options: ReadOptions) -> str:
-    """The format of a file or folder of rows."""
+def format_of_rows(path: Path, options: ReadOptions) -> str:
+    """The format of a file or folder of rows.
+
+    Raises:
+        InputError: nothing tells it, or it holds no rows.
+    """
     kind = told_format(path, options.format)
+    formats = ", ".join(dict.fromkeys(SUFFIXES.values())) + " or lines"
+    if path.suffix.lower() in (".zip", ".tar", ".tgz", ".xz", ".bz2") and not options.format:
+        raise InputError(f"{path} is an archive: unpack it first (of archives gzip alone is read).")
+    if not options.format and path.is_file() and kind in ("", "json"):
+        kind = format_of(path, Columns.of(options).wanted(), options.header, Decoder.of(options))
     if kind == "conll":
         raise InputError(
             f"{path} is a CoNLL file, which holds tokens with tags, not rows: in a recipe, set "
@@ -181,8 +237,8 @@ def _format_of(path: Path, options: ReadOptions) -> str:
         )
     if not kind:
         raise InputError(
-            f"{path}: unknown suffix '{path.suffix}': set {options.called('format')} to one of "
-            f"{', '.join(dict.fromkeys(SUFFIXES.values()))}."
+            f"neither the suffix '{path.suffix}' of {path} nor its first lines tell what it is: set "
+            f"{options.called('format')} to one of {formats}."
         )
     if path.is_dir() != (kind == "folder"):
         is_a = "folder" if path.is_dir() else "file"
@@ -190,15 +246,9 @@ def _format_of(path: Path, options: ReadOptions) -> str:
     return kind
 
 
-def _assemble(
-    rows: Rows,
-    place: Callable[[int], str],
-    source: str,
-    columns: Columns,
-    options: ReadOptions,
-    decode: Decoder,
-) -> Corpus:
+def _assemble(opened: Opened, options: ReadOptions) -> Corpus:
     """Collects the rows into lists and checks them."""
+    columns, place, source = opened.columns, opened.place, opened.source
     labeller = _labeller(columns.label, options)
     texts: list[str] = []
     pairs: list[str] = []
@@ -207,10 +257,9 @@ def _assemble(
     empty: list[tuple[int, str]] = []
     number_them = f"or leave {options.called('id')} out to number the rows"
     number = -1
-    for number, (position, cells) in enumerate(rows):
+    for number, (position, cells) in enumerate(opened.rows):
         where = place(position)
-        first = _join(cells, columns.text, where, decode)
-        second = _join(cells, columns.pair, where, decode) if columns.pair else "-"
+        first, second = texts_of(cells, opened, where)
         if not first.strip() or not second.strip():
             side = " (the second text)" if first.strip() else " (the first text)"
             empty.append((position, side if columns.pair else ""))
@@ -242,12 +291,30 @@ def _assemble(
     if not texts:
         raise InputError(f"{source}: all {number + 1} rows have an empty text: check the columns.")
     seconds = pairs if columns.pair else None
+    notes = list(opened.notes)
     if isinstance(labeller, Scorer):
         corpus = Corpus.from_lists(texts, ids=list(ids), pairs=seconds, name=source, scores=labels)
     else:
+        labels = labeller.settle(labels)
         labeller.check(set(labels), source)
         corpus = Corpus.from_lists(texts, labels, list(ids), labeller.names, seconds, source)
-    return replace(corpus, source=source)
+        notes += [
+            f"the labels {', '.join(map(ascii, group))} differ only in case, accents' form, white "
+            f"space or invisible signs: if they are one class, write them alike in {source}"
+            for group in alike(corpus.label_names)
+        ]
+    return replace(corpus, source=source, notes=(*notes, *labeller.notes()))
+
+
+def texts_of(cells: dict[str, Any], opened: Opened, where: str) -> tuple[str, str]:
+    """The text of a row and its second text, "-" where there is none.
+
+    Raises:
+        InputError: a cell that is no text.
+    """
+    columns, decode = opened.columns, opened.decode
+    first = _join(cells, columns.text, where, decode)
+    return first, _join(cells, columns.pair, where, decode) if columns.pair else "-"
 
 
 def _join(cells: dict[str, Any], names: tuple[str, ...], where: str, decode: Decoder) -> str:

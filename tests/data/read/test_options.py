@@ -1,7 +1,7 @@
 """Read options: one object for recipe, commands and Python; what a source does not hear it says."""
 
 import inspect
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -22,12 +22,15 @@ SAID = {
     "scores": (0.0, 1.0),
     "id": "d",
     "header": False,
+    "separator": ";",
+    "encoding": "latin-1",
     "encoding_errors": "replace",
     "skip_empty": True,
     "format": "csv",
     "quoted": "yes",
     "label_names": ("x", "y"),
     "first_label": 1,
+    "missing": ("?",),
     "labels": False,
     "unpacked_gib": 1.0,
 }
@@ -45,8 +48,8 @@ def test_every_option_is_said_in_these_tests():
 @pytest.fixture
 def read_from(tmp_path):
     """Name of a source → a function that reads from it with options."""
-    for name in ("d.csv", "d.tsv", "d.jsonl", "d.parquet", "d.conll"):
-        (tmp_path / name).write_text("a O\n")
+    for name in HEARD:
+        (tmp_path / f"d.{name}").write_text("a O\n")
     (tmp_path / "d").mkdir()
     np.savez(tmp_path / "d.npz", x=np.zeros((2, 3)))
     others = {
@@ -56,7 +59,9 @@ def read_from(tmp_path):
         "catalogue": lambda options: load("imdb", tmp_path, options=options),
     }
     files = {
-        name: lambda options, file=tmp_path / f"d.{name}": read_corpus(file, options)
+        name: lambda options, file=tmp_path / f"d.{name}", kind=name: read_corpus(
+            file, options if options.format else replace(options, format=kind)
+        )
         for name in HEARD.keys() - others.keys()
     }
     return files | others
@@ -104,6 +109,9 @@ def test_one_column_and_lists_as_python_gives_them():
     [
         ("encoding_errors", "ignore", "must be one of '', 'strict', 'replace'"),
         ("format", "xml", "'csv', 'tsv'"),
+        ("encoding", "klingon", "an encoding of text"),
+        ("encoding", "rot13", "an encoding of text"),
+        ("separator", ";;", "one character"),
         ("scores", (5.0, 0.0), "the least and the most"),
         ("scores", (5.0,), "two numbers"),
         ("scores", (0.0, float("inf")), "a finite number"),

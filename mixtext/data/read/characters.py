@@ -1,0 +1,186 @@
+"""From the bytes of a file to lines of text: compression, encodings, marks and line ends."""
+
+import codecs
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from mixtext.data.read.options import ReadOptions
+from mixtext.errors import InputError
+
+GZIP = b"\x1f\x8b"
+MARK = "\ufeff"
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_BAD = re.compile("[\udc80-\udcff]")  # what `surrogateescape` makes of bytes that are no characters
+_AROUND = 12  # characters of a bad line that a message shows on either side
+_DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error)
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[Any]:
+    """A file's bytes, those that were compressed if it is gzipped, as a buffered reader."""
+    with path.open("rb") as file:
+        is_gzip = file.peek(2)[:2] == GZIP
+        with gzip.GzipFile(fileobj=file) if is_gzip else nullcontext(file) as raw:
+            yield raw
+
+
+def marked(head: bytes) -> str:
+    """The encoding that the mark at the head of a file tells; "" without one, or with UTF-8's."""
+    return next((name for mark, name in _MARKS.items() if head.startswith(mark)), "")
+
+
+@dataclass
+class Decoder:
+    """Bytes to text, counting what it had to replace.
+
+    Attributes:
+        errors: `strict` refuses bytes that are no characters, `replace` replaces them.
+        encoding: of the bytes; "": UTF-8 or, where a mark says so, UTF-16 or UTF-32.
+        called: what a message calls the options of these names.
+        replaced: how many characters were replaced so far.
+    """
+
+    errors: str = "strict"
+    encoding: str = ""
+    called: Callable[[str], str] = str
+    replaced: int = 0
+
+    @classmethod
+    def of(cls, options: ReadOptions) -> "Decoder":
+        """The decoder that the options ask for."""
+        return cls(options.encoding_errors or "strict", options.encoding, options.called)
+
+    def lines(
+        self, source: Path | IO[bytes], name: str = ""
+    ) -> Generator[tuple[int, str], None, None]:
+        """Numbers from 1 and lines with their ends, which are `\\n`, `\\r\\n` or `\\r`.
+
+        Args:
+            source: a file, gzipped or not, or a stream, which stays open.
+            name: what messages call it; "": its path.
+
+        Raises:
+            InputError: bytes that are no characters, by line; a damaged gzip file.
+        """
+        name = name or str(source)
+        try:
+            if isinstance(source, Path):
+                with open_bytes(source) as raw:
+                    yield from self._lines(raw, name)
+            else:
+                raw = source if hasattr(source, "peek") else io.BufferedReader(source)  # type: ignore[type-var]
+                yield from self._lines(raw, name)
+        except _DAMAGED as error:
+            raise InputError(
+                f"{name} is a damaged gzip file ({error}): bring it back from where it came."
+            ) from None
+
+    def _lines(self, raw: Any, name: str) -> Iterator[tuple[int, str]]:
+        head = raw.peek(4096)
+        encoding = self.encoding or marked(head) or "utf-8"
+        self._refuse_unmarked(head, encoding, name)
+        wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+        text = io.TextIOWrapper(
+            raw, encoding, self.errors if wide else "surrogateescape", newline=""
+        )
+        number = 0
+        try:
+            for number, line in enumerate(text, 1):
+                line = line.removeprefix(MARK) if number == 1 else line
+                if wide:
+                    self.replaced += line.count("\ufffd")
+                elif not line.isascii() and _BAD.search(line):
+                    line = self(line.encode(encoding, "surrogateescape"), f"{name}, line {number}")
+                yield number, line
+        except UnicodeError as error:
+            raise InputError(
+                f"{name} is not valid {encoding} behind line {number} ({_reason(error)}): name its "
+                f"encoding with {self.called('encoding')}, or set {self.called('encoding_errors')} "
+                "to 'replace' to replace and count what is wrong."
+            ) from None
+        finally:
+            text.detach()
+
+    def whole(self, path: Path) -> str:
+        """All of a file as one text, without a mark at its head.
+
+        Raises:
+            InputError: as `lines`.
+        """
+        try:
+            with open_bytes(path) as file:
+                raw = file.read()
+        except _DAMAGED as error:
+            raise InputError(
+                f"{path} is a damaged gzip file ({error}): bring it back from where it came."
+            ) from None
+        encoding = self.encoding or marked(raw) or "utf-8"
+        self._refuse_unmarked(raw[:4096], encoding, str(path))
+        return self._decode(raw, str(path), encoding).removeprefix(MARK)
+
+    def __call__(self, raw: bytes, place: str) -> str:
+        """Decodes a piece of a file."""
+        return self._decode(raw, place, self.encoding or "utf-8")
+
+    def mend(self, text: str, place: str) -> str:
+        """Treats half a surrogate pair, which JSON can spell but UTF-8 cannot, like a bad byte."""
+        if text.isascii():
+            return text
+        return self._decode(text.encode("utf-8", "surrogatepass"), place, "utf-8")
+
+    def _decode(self, raw: bytes, place: str, encoding: str) -> str:
+        try:
+            return raw.decode(encoding)
+        except UnicodeError as error:
+            if self.errors == "strict":
+                start = getattr(error, "start", 0)
+                called = "UTF-8" if encoding == "utf-8" else encoding
+                raise InputError(
+                    f"{place}: byte {start + 1} is not valid {called} (0x{raw[start]:02x}): "
+                    f"{self._offer(raw, start)}, or set {self.called('encoding_errors')} to "
+                    "'replace' to replace and count such characters."
+                ) from None
+        text = raw.decode(encoding, "replace")
+        known = raw.count("\ufffd".encode()) if encoding == "utf-8" else 0
+        self.replaced += text.count("\ufffd") - known
+        return text
+
+    def _offer(self, raw: bytes, start: int) -> str:
+        """How bytes that are not of the encoding could be read, as a part of a sentence."""
+        option = self.called("encoding")
+        if not self.encoding:
+            near = raw[max(0, start - _AROUND) : start + _AROUND].strip()
+            try:
+                shown = near.decode("cp1252")
+            except UnicodeDecodeError:
+                return f"name the file's encoding with {option}"
+            return f"if it is cp1252, and this is {shown!r}, set {option} to 'cp1252'"
+        return f"name the file's encoding with {option}"
+
+    def _refuse_unmarked(self, head: bytes, encoding: str, name: str) -> None:
+        """Refuses UTF-16 without a mark, which would pass for text with many zero bytes."""
+        if encoding != "utf-8" or len(head) < 8:
+            return
+        for offset, likely in ((1, "utf-16-le"), (0, "utf-16-be")):
+            if head[offset::2].count(0) > 0.4 * len(head):
+                raise InputError(
+                    f"{name} looks like UTF-16 without its mark: set {self.called('encoding')} to "
+                    f"'{likely}'."
+                )
+
+
+def _reason(error: UnicodeError) -> str:
+    return getattr(error, "reason", "") or str(error)
