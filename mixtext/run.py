@@ -11,6 +11,7 @@ import numpy as np
 
 from mixtext.data.batches import Batch, Feed, Source, Tokens, tokenise
 from mixtext.data.corpus import Corpus, renumber_labels
+from mixtext.data.labels import shown
 from mixtext.data.prepare import Data, prepare_data
 from mixtext.data.views import ViewSource, WordDropout, back_translate, stored_views
 from mixtext.data.vocabulary import vectors_path
@@ -151,7 +152,11 @@ class Run(PreparedRun[Predictor]):
         recipe, data = self.recipe, self.data
         test = "no test part" if data.test is None else f"{len(data.test)} test"
         names, more = data.train.label_names, ", …" if data.train.classes > 8 else ""
-        told = f"{len(names)} classes ({', '.join(names[:8])}{more})" if names else "scores"
+        told = (
+            f"{len(names)} classes ({', '.join(map(shown, names[:8]))}{more})"
+            if names
+            else "scores"
+        )
         cut = ""
         if data.train.rows != "vectors":
             full = (self.sources["train"].lengths >= recipe.model.max_length).mean()

@@ -323,3 +323,25 @@ def test_what_version_0_1_wrote_of_lengths_keeps_its_meaning(earlier, now, tmp_p
 def test_batches_of_the_reproduction_are_drawn_whatever_the_lengths(folder):
     recipes = [load_recipe(path) for path in sorted((EXPERIMENTS / folder).glob("*.toml"))]
     assert recipes and all(recipe.training.by_length == "none" for recipe in recipes)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_recipes_as_editors_on_windows_write_them(encoding, tmp_path):
+    mark = "\ufeff" if encoding == "utf-16-le" else ""
+    text = f"{mark}name = 'café'\r\nmethod = 'tmix'\r\n"
+    (tmp_path / "w.toml").write_bytes(text.encode(encoding))
+    assert load_recipe(tmp_path / "w.toml").name == "café"
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ('corpus = "C:\\Users\\me\\d.csv"', "write / in paths, or single quotes"),
+        ("name = “x”", "straight quotes"),
+    ],
+)
+def test_what_people_mean_by_lines_that_are_no_toml(line, advice, tmp_path):
+    (tmp_path / "w.toml").write_text(f"# mine\n{line}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"w\.toml is not valid TOML: .*line 2") as error:
+        load_recipe(tmp_path / "w.toml")
+    assert advice in str(error.value)

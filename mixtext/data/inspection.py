@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mixtext.data.corpus import Corpus
+from mixtext.data.labels import shown
 from mixtext.data.splits import row_keys
 
 
@@ -56,8 +57,9 @@ def describe(report: dict[str, Any]) -> str:
         lines.append(f"{name}: {part['rows']:,} {kind}, {task}")
         if part["scores"]:
             lines.append(f"  score: {numbers(part['scores'])}")
-        width = max([len(x) for x in part["classes"]], default=0)
-        lines += [f"  {x:<{width}}  {count:>9,}" for x, count in part["classes"].items()]
+        classes = {shown(name): count for name, count in part["classes"].items()}
+        width = max(map(len, classes), default=0)
+        lines += [f"  {x:<{width}}  {count:>9,}" for x, count in classes.items()]
         lines.append(f"  without a label: {part['missing_labels']:,}")
         for unit in ("words", "tokens"):
             if part[unit] is not None:

@@ -142,6 +142,11 @@ def alike(names: Iterable[str]) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
+def shown(name: str) -> str:
+    """A name for the screen: line breaks and other signs that cannot be seen are escaped."""
+    return "".join(x if x.isprintable() else ascii(x)[1:-1] for x in name)
+
+
 class Cells:
     """What turns cells of the label column into labels has in common: which ones are missing.
 

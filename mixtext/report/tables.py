@@ -46,7 +46,7 @@ def read_results(sources: Sequence[Path]) -> list[dict[str, Any]]:
             raise InputError(f"{source} holds no finished run (no result.json below it).")
         for path in found:
             raw = path.read_bytes()
-            lines = [raw] if path.suffix == ".json" else raw.splitlines()
+            lines = [raw] if path.suffix == ".json" else [x for x in raw.splitlines() if x.strip()]
             try:
                 read = [json.loads(line) for line in lines]
                 whole = bool(read) and all(result.keys() >= NEEDED for result in read)

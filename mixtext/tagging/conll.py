@@ -28,7 +28,7 @@ HEADER = "# global.columns ="
 SENTENCE_ID = "# sent_id ="
 UNLABELLED = "?"  # stands where a tag is to be filled in
 SNIFFED = 200  # lines that tell whether a file is CoNLL, where its suffix does not
-LONG = 200  # tokens: where a single sentence has more, the empty lines may be missing
+LONG = 100  # tokens: where a single sentence has more, the empty lines may be missing
 _TAG = re.compile(r"O|[BIELSU]-\S+|\?")
 _BLANKS = re.compile(r"[ \t]+")  # no-break spaces are part of a token
 _COMMENT = re.compile(r"#\s*(id\b|newdoc\b|newpar\b|https?:|[\w.:]+\s*=)")
@@ -308,9 +308,13 @@ def read_conll(
     notes = list(file.notes)
     if comments:
         notes.append(f"{comments:,} lines of {path} that begin with # are read as comments")
-    if len(corpus) == 1 and len(corpus.sentences[0]) > LONG:
+    first = corpus.sentences[0]
+    if first == [str(n + 1) for n in range(len(first))] and len(first) > 1:
+        option = called("token")
+        notes.append(f"the tokens of {path} look like numbers of tokens: name another {option}")
+    if len(corpus) == 1 and len(first) > LONG:
         notes.append(
-            f"{path} holds one sentence of {len(corpus.sentences[0]):,} tokens: put an empty line "
+            f"{path} holds one sentence of {len(first):,} tokens: put an empty line "
             "after each sentence if they are more"
         )
     return replace(
@@ -422,8 +426,8 @@ class _Lines:
         if looks:
             raise InputError(
                 f"{self.path}, line {number} looks like {looks}, but taggers learn from CoNLL "
-                "files: write one token and its tag a line, with a blank between and an empty line after "
-                "each sentence."
+                "files: write one token and its tag a line, with a blank between, and an empty "
+                "line after each sentence."
             )
 
     def column(self, wanted: int | str, what: str, width: int) -> int:

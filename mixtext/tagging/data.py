@@ -172,12 +172,13 @@ def discover(
         InputError: as `read_conll`, `heed` and `align_tags`.
     """
     plain = heed(TagDataSettings(corpus=corpus, test=test), options, corpus)
+    called = called_of(options)
     found: list[tuple[TagDataSettings, TaggedCorpus]] = []
     refused: InputError | None = None
     for scheme in get_args(Scheme):
         settings = replace(plain, scheme=scheme)
         try:
-            found.append((settings, read_tagged(settings, corpus, called=options.called)))
+            found.append((settings, read_tagged(settings, corpus, called=called)))
         except InputError as error:  # such as a tag that this scheme does not have
             refused = refused or error
         if found and not found[-1][1].repaired:
@@ -188,7 +189,13 @@ def discover(
     settings, train = min(found, key=lambda one: one[1].repaired)
     if not test:
         return settings, train, None
-    return settings, train, align_tags(train, read_tagged(settings, test, called=options.called))
+    return settings, train, align_tags(train, read_tagged(settings, test, called=called))
+
+
+def called_of(options: ReadOptions) -> Callable[[str], str]:
+    """What the user calls the settings of a CoNLL file who gave options for them."""
+    names = {"token": "text", "tag": "label"}
+    return lambda name: options.called(names.get(name, name))
 
 
 def heed(settings: TagDataSettings, options: ReadOptions, path: str | Path) -> TagDataSettings:

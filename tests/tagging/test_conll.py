@@ -1,5 +1,7 @@
 """Tagged corpora and CoNLL files: what is read, what is refused and in which words."""
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -276,3 +278,83 @@ def test_no_entity_at_all():
     for tags in ([["O"]], [None]):
         with pytest.raises(InputError, match="no entity at all"):
             check_entities(TaggedCorpus.from_lists([["a"]], tags))
+
+
+COMMENTED = """# sent_id = s0
+# text = Anna lives in Rome
+1\tAnna\t_\tB-PER
+2\tlives\t_\tO
+3\tin\t_\tO
+4\tRome\t_\tB-LOC
+
+# sent_id = s1
+# text = So # what
+1\tSo\t_\tO
+2\t#\t_\tO
+"""
+
+
+def test_comments_of_another_width_or_with_a_key_are_no_tokens(put):
+    corpus = read_conll(put(COMMENTED), token=1)
+    assert corpus.sentences == [["Anna", "lives", "in", "Rome"], ["So", "#"]]
+    assert corpus.ids == ["s0", "s1"] and "4 lines" in corpus.notes[0]
+    blank = "# id 0-a\tdomain=en\nAnna _ _ B-PER\n\n# id 0-b\tdomain=en\nRome _ _ B-LOC\n# _ _ O\n"
+    assert read_conll(put(blank)).sentences == [["Anna"], ["Rome", "#"]]
+    link = "#\thttp://example.org [2009]\n1\tAnna\tB-PER\tO\n"
+    assert read_conll(put(link), tag=2, token=1).named(0) == ["B-PER"]
+    assert "name another token" in read_conll(put("1 A O\n2 B O\n")).notes[0]
+
+
+def test_columns_may_be_named_behind_other_comments(put):
+    text = "\n# newdoc\n# global.columns = ID FORM NER\n# sent_id = s0\n1\tAnna\tB-PER\n"
+    corpus = read_conll(put(text), tag="NER", token="FORM")
+    assert (corpus.sentences, corpus.ids) == ([["Anna"]], ["s0"])
+
+
+def test_a_header_row_names_the_columns(put):
+    path = put("Token\tTag\nAnna\tB-PER\nsings\tO\n")
+    corpus = read_conll(path)
+    assert corpus.sentences == [["Anna", "sings"]]
+    assert "line 1 of" in corpus.notes[0] and "(Token, Tag) is read as a header" in corpus.notes[0]
+    assert read_conll(path, tag="Tag", token="Token").named(0) == ["B-PER", "O"]
+    assert read_conll(put("word O\nlabel O\n")).sentences == [["word", "label"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('{"tokens": ["Anna"], "ner_tags": ["B-PER"]}\n', "JSON"),
+        ("Sentence #,Word,POS,Tag\nSentence: 1,Anna,NN,B-PER\n", "a CSV table"),
+    ],
+)
+def test_other_files_of_tags_are_recognised(put, text, what):
+    assert f"line 1 looks like {what}, but taggers learn from CoNLL" in refusal(put(text))
+
+
+def test_bilou_and_a_zero_for_the_letter(put):
+    corpus = read_conll(put("a B-X\nb L-X\nc U-Y\nd O\n"), scheme="bilou")
+    assert (corpus.named(0), corpus.repaired) == (["B-X", "I-X", "B-Y", "O"], 0)
+    assert read_conll(put("a B-X\nb O\n"), scheme="bilou").repaired == 1
+    assert "line 2: the tag '0' is the digit zero" in refusal(put("a B-X\nb 0\n"))
+
+
+def test_empty_last_cells_and_no_break_spaces(put):
+    assert read_conll(put("a\tB-X\t\nb\tO\t\n")).tag_names == ["O", "B-X", "I-X"]
+    corpus = read_conll(put("10\u00a0000 B-X\nb O\u00a0\n"))
+    assert corpus.sentences == [["10\u00a0000", "b"]] and corpus.tag_names[0] == "O"
+
+
+def test_sentences_without_empty_lines_between_are_noted(put):
+    assert "holds one sentence of 120 tokens" in read_conll(put("a B-X\n" * 120)).notes[0]
+    assert read_conll(put("a B-X\n" * 20)).notes == ()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_marks_old_line_ends_and_gzip(put, encoding):
+    text = "Ärzte B-X\rb O\r\rc O\r"
+    assert read_conll(put(text, encoding=encoding)).sentences == [["Ärzte", "b"], ["c"]]
+    path = put(text, encoding="cp1252")
+    assert "if it is cp1252" in refusal(path)
+    assert read_conll(path, encoding="cp1252").sentences[0] == ["Ärzte", "b"]
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    assert read_conll(path, encoding="cp1252").sentences[0] == ["Ärzte", "b"]

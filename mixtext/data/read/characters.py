@@ -81,7 +81,7 @@ class Decoder:
                 with open_bytes(source) as raw:
                     yield from self._lines(raw, name)
             else:
-                raw = source if hasattr(source, "peek") else io.BufferedReader(source)  # type: ignore[type-var]
+                raw = source if hasattr(source, "peek") else io.BufferedReader(source)
                 yield from self._lines(raw, name)
         except _DAMAGED as error:
             raise InputError(

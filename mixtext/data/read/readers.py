@@ -237,8 +237,8 @@ def format_of_rows(path: Path, options: ReadOptions) -> str:
         )
     if not kind:
         raise InputError(
-            f"neither the suffix '{path.suffix}' of {path} nor its first lines tell what it is: set "
-            f"{options.called('format')} to one of {formats}."
+            f"neither the suffix '{path.suffix}' of {path} nor its first lines tell what it is: "
+            f"set {options.called('format')} to one of {formats}."
         )
     if path.is_dir() != (kind == "folder"):
         is_a = "folder" if path.is_dir() else "file"
