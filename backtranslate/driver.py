@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from backtranslate.jobs import Executor, Question, Settings, Unit, run_here
 from backtranslate.manifest import MANIFEST, check_manifest, read_manifest, write_manifest
-from backtranslate.store import Corpus, Shard, record
+from backtranslate.store import Corpus, Index, Shard, record, shard_path
 from backtranslate.translator import PRESETS, BacktranslateError
 from backtranslate.workers import Processes
 
@@ -86,10 +86,11 @@ def make_views(
         execute = run_here
     if not len(corpus):
         raise BacktranslateError("there are no texts: nothing to do.")
+    strays = sorted(folder.glob("views-*-of-*.jsonl"))  # a manifest is written before them
     found = read_manifest(folder)
     if found is not None:
         check_manifest(folder, found, manifest_of(settings, corpus, {}))
-    elif strays := sorted(folder.glob("views-*-of-*.jsonl")):
+    elif strays:
         raise BacktranslateError(
             f"{strays[0]} is there, but no {MANIFEST} that says what it is made of: bring that "
             "back, or choose another folder."
@@ -99,14 +100,20 @@ def make_views(
     described = found is not None and _covers(found, settings)
     if not described:
         _describe(corpus, settings, folder, execute)
-    with Shard(folder, corpus, settings.shard, settings.num_shards) as shard:
-        units = [unit for unit in _units(corpus, settings) if _missing(shard, unit)]
+    try:
+        shard = Shard(folder, corpus, settings.shard, settings.num_shards)
+    except BacktranslateError:  # in use, or on a disk that may not be written to
+        if described and _finished(corpus, settings, folder):
+            return 0
+        raise
+    with shard:
+        units = [unit for unit in _units(corpus, settings) if _missing(shard.index, unit)]
         if units and described:
             _describe(corpus, settings, folder, execute)
-        total = sum(len(_missing(shard, unit)) for unit in units)
+        total = sum(len(_missing(shard.index, unit)) for unit in units)
         bar = _Progress(total, progress)
         for job, done in execute(units):
-            rows = _missing(shard, job)
+            rows = _missing(shard.index, job)
             entries = []
             for i in rows:
                 view = done.views[i - job.first]
@@ -145,10 +152,20 @@ def _units(corpus: Corpus, settings: Settings) -> Iterator[Unit]:
                 yield Unit(settings, pivot, copy, first, texts)
 
 
-def _missing(shard: Shard, unit: Unit) -> list[int]:
+def _finished(corpus: Corpus, settings: Settings, folder: Path) -> bool:
+    """Whether the shard lacks nothing; it is read without a lock, since records only ever come."""
+    path = shard_path(folder, settings.shard, settings.num_shards)
+    if not path.is_file():
+        return False
+    index = Index(corpus)
+    index.add_file(path)
+    return not any(_missing(index, unit) for unit in _units(corpus, settings))
+
+
+def _missing(index: Index, unit: Unit) -> list[int]:
     """Rows of a unit whose view is not in the store."""
     rows = range(unit.first, unit.first + len(unit.texts))
-    return [i for i in rows if not shard.index.has(unit.pivot, unit.copy, i)]
+    return [i for i in rows if not index.has(unit.pivot, unit.copy, i)]
 
 
 class _Progress:

@@ -295,7 +295,7 @@ def merge(folders: Sequence[Path], corpus: Corpus, out: Path) -> int:
     Args:
         folders: one store, or the folders of several machines that hold one shard or more each.
         corpus: the source texts: every record's checksum is checked against them.
-        out: the views file; replaced whole or not at all.
+        out: the views file; replaced whole or not at all, and left alone where it is that already.
 
     Returns:
         Number of views written.
@@ -338,6 +338,15 @@ def merge(folders: Sequence[Path], corpus: Corpus, out: Path) -> int:
                 f"view {pivot}/{copy} is missing for {len(missing)} of {len(corpus)} texts (first: "
                 f"id {corpus.ids[missing[0]]!r}): run the same command again to make them."
             )
-    with writing(out.parent):
-        replace_file(out, index.read(views, range(len(corpus))))
+    if not _holds(out, index.read(views, range(len(corpus)))):
+        with writing(out.parent):
+            replace_file(out, index.read(views, range(len(corpus))))
     return len(views) * len(corpus)
+
+
+def _holds(path: Path, lines: Iterable[bytes]) -> bool:
+    """Whether a file consists of these lines."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return all(file.readline() == line for line in lines) and not file.read(1)
