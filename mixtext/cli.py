@@ -82,6 +82,8 @@ def sweep(
     vary: tuple[str, ...] = (),
     run: Path | None = None,
     keep_models: bool = False,
+    jobs: int = 1,
+    ray: bool = False,
 ) -> int:
     """Train every combination: mixtext sweep RECIPE [table.field=value …] --vary FIELD=a,b …
 
@@ -89,7 +91,8 @@ def sweep(
 
         mixtext sweep mine.toml --vary method=supervised,tmix data.split_seed+training.seed=0,1,2
 
-    Killed? Call it again: finished runs are kept, the unfinished one goes on.
+    Combinations that are refused are named first; one that fails does not stop the others. Killed,
+    or mended? Call it again: finished runs are kept, unfinished ones go on.
 
     Args:
         recipe: the recipe, a TOML file.
@@ -98,14 +101,24 @@ def sweep(
             where values hold commas.
         run: the folder of all runs; if not given, runs/NAME with the recipe's name.
         keep_models: keep the exported models.
+        jobs: runs side by side, each in a process of one thread.
+        ray: hand the runs to a Ray cluster: the one that RAY_ADDRESS names, or a local one.
     """
-    from mixtext.api import load_recipe
     from mixtext.report.tables import comparison
+    from mixtext.settings import read_toml
+    from mixtext.sweep import executor
     from mixtext.sweep import sweep as sweep_all
 
-    folder = run or Path("runs") / load_recipe(recipe, overrides).name
-    print(comparison(sweep_all(recipe, overrides, vary, folder, keep_models)))
-    return 0
+    names = [x.removeprefix("name=") for x in overrides if x.startswith("name=")]
+    name = names[-1] if names else str(read_toml(recipe).get("name", "run"))
+    folder = run or Path("runs") / name
+    with executor(jobs, ray) as execute:
+        swept = sweep_all(recipe, overrides, vary, folder, keep_models, execute)
+    if swept.results:
+        print(comparison(swept.results))
+    for name, reason in swept.failed.items():
+        print(f"mixtext: {name} has no result: {reason}", file=sys.stderr)
+    return 1 if swept.failed else 0
 
 
 def evaluate(

@@ -87,17 +87,21 @@ def checksum(path: Path) -> str:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, wait: bool = False) -> Iterator[None]:
     """Keeps a folder for this process alone, by a lock on the file `lock` in it, which stays there.
 
     The kernel lets go of the lock when the process ends, however it ends.
+
+    Args:
+        folder: the folder.
+        wait: until another process has let go of it.
 
     Raises:
         InputError: another process holds it.
     """
     with (folder / "lock").open("a") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
                 f"another process is at work in {folder}: wait until it has ended, or take "

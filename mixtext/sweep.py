@@ -1,26 +1,29 @@
-"""Sweeps: every combination of some fields of a recipe, one run each, in one process.
+"""Sweeps: every combination of some fields of a recipe, one run each, some side by side.
 
     runs/digits/
       supervised-0.2-3/   a run folder; the values that vary make its name
-      results.jsonl       the results of all of them, one line each
+      results.jsonl       the results of all that are finished, one line each, in the recipe's order
 
-Killed? Sweep again: finished runs are kept, the unfinished one goes on.
+Combinations that are refused are named before the first run starts, a run that fails is told with
+its reason, and neither stops the others. Killed? Sweep again: finished runs are kept, unfinished
+ones go on.
 """
 
 import itertools
 import json
-import shutil
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixtext.api import load_recipe, train
+from mixtext.api import load_recipe
 from mixtext.errors import InputError
 from mixtext.files import locked, make_folder, write_text
-from mixtext.recipe import Recipe
-from mixtext.tagging.recipe import TaggingRecipe
+from mixtext.jobs import Executor, Job, Processes, perform, run_here
+from mixtext.ray import RayTasks
 
 RESULTS = "results.jsonl"
 
@@ -55,14 +58,52 @@ def parse_axis(text: str) -> list[tuple[str, list[str]]]:
     return axis
 
 
+@dataclass(frozen=True)
+class Swept:
+    """What came out of a sweep.
+
+    Attributes:
+        results: of the finished runs, in the order of the combinations.
+        failed: reasons by the names of the combinations that were refused or failed.
+    """
+
+    results: list[dict[str, Any]]
+    failed: dict[str, str]
+
+
+@contextmanager
+def executor(jobs: int = 1, ray: bool = False) -> Iterator[Executor]:
+    """Whoever does the runs: this process, `jobs` others of one thread each, or a Ray cluster.
+
+    Raises:
+        InputError: there cannot be so many processes, or no Ray.
+    """
+    if jobs < 1:
+        raise InputError(f"--jobs is {jobs}: it must be at least 1.")
+    if ray and jobs > 1:
+        raise InputError(
+            "--jobs and --ray are given: a Ray cluster says itself how many runs it takes; leave "
+            "one of them out."
+        )
+    if ray:
+        with RayTasks() as tasks:
+            yield tasks
+    elif jobs > 1:
+        with Processes(jobs) as processes:
+            yield processes
+    else:
+        yield run_here
+
+
 def sweep(
     recipe: str | Path,
     fixed: Sequence[str],
     vary: Sequence[str],
     folder: str | Path,
     keep_models: bool = False,
-    quiet: bool = True,
-) -> list[dict[str, Any]]:
+    execute: Executor = run_here,
+    active: bool = False,
+) -> Swept:
     """Trains every combination and gathers the results.
 
     Args:
@@ -72,51 +113,102 @@ def sweep(
         vary: axes, see `parse_axis`; the last one varies fastest.
         folder: takes the run folders and `results.jsonl`.
         keep_models: keep the exported models; checkpoints of finished runs are never kept.
-        quiet: print one line a run, not its progress.
-
-    Returns:
-        The results, in the order of the combinations.
+        execute: who does the runs, see `executor`.
+        active: run rounds of active learning, see `jobs.Job`.
 
     Raises:
-        InputError: bad input, before the first run begins where it concerns the recipe; another
-            process is at work in the folder.
+        InputError: bad axes, or every combination is refused; another process is at work in the
+            folder.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()
     axes = [parse_axis(text) for text in vary]
-    plans = []
+    jobs: list[Job] = []
+    order: list[str] = []
+    failed: dict[str, str] = {}
     for choice in itertools.product(*axes):
         name = "-".join(label for label, _ in choice)
         name = name if name.strip(".") else "run"
+        if name in order:
+            raise InputError(f"two combinations are called {name!r}: vary other values.")
+        order.append(name)
         varied = [override for _, each in choice for override in each]
         overrides = list(fixed)
         for key, _, value in (override.partition("=") for override in varied):
             overrides = [x.replace(f"{{{key}}}", value) for x in overrides]
-        overrides += varied
-        plans.append((name, load_recipe(recipe, overrides)))
-    names = [name for name, _ in plans]
-    if len(set(names)) < len(names):
-        twice = next(x for x in names if names.count(x) > 1)
-        raise InputError(f"two combinations are called {twice!r}: vary other values.")
+        try:
+            loaded = load_recipe(recipe, [*overrides, *varied])
+        except InputError as error:
+            failed[name] = str(error)
+        else:
+            jobs.append(Job(name, loaded, folder / name, keep_models, active))
+    if not jobs:
+        raise _all_refused(failed)
     results = folder / RESULTS
     if results.exists() and not any(folder.glob("*/recipe.toml")):
         raise InputError(f"{results} is there, but no run of a sweep: name another with --run.")
     make_folder(folder)
     with locked(folder):
-        return _train_all(plans, folder, keep_models, quiet)
+        return _run_all(jobs, order, failed, folder, execute)
 
 
-def _train_all(
-    plans: list[tuple[str, Recipe | TaggingRecipe]], folder: Path, keep_models: bool, quiet: bool
-) -> list[dict[str, Any]]:
-    results = []
-    for number, (name, loaded) in enumerate(plans, 1):
-        result = train(loaded, folder=folder / name, resume=True, quiet=quiet).values
-        for part in ("checkpoints", "model")[: 2 - keep_models]:
-            shutil.rmtree(folder / name / part, ignore_errors=True)
-        results.append(result)
-        metrics = result["test"] or result["dev"]
-        shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items())
-        print(f"{number}/{len(plans)} {name}: {shown}", file=sys.stderr, flush=True)
-        lines = [json.dumps(x, ensure_ascii=False) for x in results]
-        write_text(folder / RESULTS, "\n".join(lines) + "\n")
-    return results
+def _run_all(
+    jobs: Sequence[Job],
+    order: Sequence[str],
+    failed: dict[str, str],
+    folder: Path,
+    execute: Executor,
+) -> Swept:
+    done: dict[str, dict[str, Any]] = {}
+
+    def in_order() -> list[dict[str, Any]]:
+        return [done[name] for name in order if name in done]
+
+    def write() -> None:
+        lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in in_order()]
+        write_text(folder / RESULTS, "".join(lines))
+
+    for job in jobs:
+        if job.finished:
+            answer = perform("do", job)
+            if answer.values is None:
+                failed[job.name] = answer.reason
+            else:
+                done[job.name] = answer.values
+                _tell(f"{len(done)}/{len(order)} {job.name}: {_scores(answer.values)} (finished)")
+    missing = [job for job in jobs if not job.finished]
+    for job, answer in execute("check", missing):
+        if answer.reason:
+            failed[job.name] = answer.reason
+    for name in (name for name in order if name in failed):
+        _tell(f"refused {name}: {failed[name]}")
+    missing = [job for job in missing if job.name not in failed]
+    if not missing and not done:
+        raise _all_refused(failed)
+    if done:
+        write()
+    for job, answer in execute("do", missing):
+        if answer.values is None:
+            failed[job.name] = answer.reason
+            told = f"failed: {answer.reason}"
+        else:
+            done[job.name] = answer.values
+            write()
+            told = _scores(answer.values)
+        _tell(f"{len(done) + len(failed)}/{len(order)} {job.name}: {told}")
+    return Swept(in_order(), {name: failed[name] for name in order if name in failed})
+
+
+def _all_refused(failed: dict[str, str]) -> InputError:
+    first, *others = dict.fromkeys(failed.values())
+    more = f" {len(others)} other reasons stand above." if len(others) > 1 else ""
+    return InputError(first + (more or (f" Another: {others[0]}" if others else "")))
+
+
+def _scores(values: dict[str, Any]) -> str:
+    last = values["curve"][-1] if "curve" in values else values
+    metrics = last["test"] or last["dev"]
+    return "  ".join(f"{key} {value:.4f}" for key, value in metrics.items())
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -2,7 +2,8 @@
 
     errors, deferred <- files, settings <- data, mixing, losses, metrics, pseudo_labels <- models
            <- methods <- training <- inference, recipe <- run_folder <- run, tagging
-           <- api, estimator, report, starter <- sweep <- active_commands, data_commands <- cli
+           <- api, estimator, report, starter <- jobs <- ray <- sweep
+           <- active_commands, data_commands <- cli
 
 backtranslate stands beside: it imports nothing from mixtext, and only data/views.py, files.py and
 cli.py import it. A room is a module or a sub-package directly below mixtext/. Inside a room, and
@@ -41,10 +42,12 @@ RANKS = {
     "estimator": 9,
     "report": 9,
     "starter": 9,
-    "sweep": 10,
-    "active_commands": 11,
-    "data_commands": 11,
-    "cli": 12,
+    "jobs": 10,
+    "ray": 11,
+    "sweep": 12,
+    "active_commands": 13,
+    "data_commands": 13,
+    "cli": 14,
 }
 
 BACKTRANSLATE_MAY_BE_IMPORTED_BY = {"mixtext.data.views", "mixtext.cli", "mixtext.files"}

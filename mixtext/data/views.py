@@ -22,6 +22,7 @@ from backtranslate.translator import BacktranslateError
 from mixtext.data.corpus import Corpus
 from mixtext.data.settings import ViewSettings
 from mixtext.errors import InputError
+from mixtext.files import locked, make_folder
 
 
 @dataclass(frozen=True)
@@ -228,8 +229,10 @@ def back_translate(
         )
         what = repr((replace(made_by, workers=1), texts.describe()))
         store = Path(settings.cache) / f"{settings.backend}-{sha1(what)[:12]}"
-        make_views(texts, made_by, store, progress=progress)
-        merge([store], texts, store / "views.jsonl")
+        make_folder(store)
+        with locked(store, wait=True):  # runs side by side make the same views once
+            make_views(texts, made_by, store, progress=progress)
+            merge([store], texts, store / "views.jsonl")
     except BacktranslateError as error:
         raise InputError(f"views.backend {settings.backend!r}: {error}") from error
     return store / "views.jsonl"
