@@ -5,9 +5,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -23,10 +23,10 @@ from mixtext.data_commands import (
     recipe_fields,
 )
 from mixtext.errors import InputError
+from mixtext.model_commands import evaluate, predict
 
 if TYPE_CHECKING:
-    from mixtext.data.corpus import Corpus
-    from mixtext.data.read.options import ReadOptions
+    pass
 
 POSITIONAL = tyro.conf.Positional
 
@@ -119,92 +119,6 @@ def sweep(
     for name, reason in swept.failed.items():
         print(f"mixtext: {name} has no result: {reason}", file=sys.stderr)
     return 1 if swept.failed else 0
-
-
-def evaluate(
-    run: Annotated[Path, POSITIONAL],
-    data: str,
-    root: Path | None = None,
-    part: str = "test",
-    read: ReadFlags = UNSAID,
-) -> int:
-    """Score a trained model: mixtext evaluate RUN --data FILE|NAME
-
-    Prints accuracy, macro-F1 and mean log loss as JSON; of regression the correlations by Spearman
-    and Pearson and the mean squared error; of a tagger F1 of entities.
-
-    Args:
-        run: a run folder, or the model folder in it.
-        data: a file or folder with labels, or a name from the catalogue; for a tagger a CoNLL file,
-            whose tokens and tags are in the columns --text and --label.
-        root: folder that holds a catalogue data set.
-        part: of a catalogue data set: train, dev or test.
-        read: How it is read:
-    """
-    from mixtext.data.read.catalogue import CATALOGUE, load
-    from mixtext.data.read.readers import read_corpus
-    from mixtext.inference import load as load_model
-    from mixtext.run import evaluate as score
-    from mixtext.tagging.entities import is_tagger
-    from mixtext.tagging.run import evaluate_tagger
-
-    if is_tagger(run):
-        print(json.dumps(evaluate_tagger(run, data, read)))
-        return 0
-    predictor = load_model(run)
-    if data in CATALOGUE:
-        corpus = load(data, root, part, read)
-    elif predictor.target == "scores" and not read.scores:
-        raise InputError(
-            f"the model of {run} tells scores: say the least and the most that a score in {data} "
-            "may be, such as --scores 0 5."
-        )
-    else:
-        corpus = read_corpus(data, read)
-    print(json.dumps({"rows": len(corpus), **score(predictor, corpus)}))
-    return 0
-
-
-def predict(
-    run: Annotated[Path, POSITIONAL],
-    text: Annotated[tuple[str, ...], POSITIONAL] = (),
-    file: Path | None = None,
-    read: ReadFlags = UNSAID,
-) -> int:
-    """Label rows: mixtext predict RUN TEXT …, or --file FILE, or texts on standard input
-
-    Writes one JSON line for each text, pair or vector: its label and the probability of every
-    class, or its score; of a tagger the entities with their offsets.
-
-    Args:
-        run: a run folder, or the model folder in it.
-        text: texts to label.
-        file: a file as one is trained on (CSV, TSV, Parquet, .npz, or as --format says), whose
-            labels are not looked at; or any other, with one text a line, or JSON lines with "text"
-            and, for pairs, "pair".
-        read: How it is read:
-    """
-    from mixtext.api import load
-    from mixtext.tagging.entities import TagPredictor
-
-    if text and file:
-        raise InputError("texts were given and --file too: give one of them.")
-    model = load(run)
-    rows = _rows_to_predict(
-        run, "texts" if isinstance(model, TagPredictor) else model.rows, text, file, read
-    )
-    for start in range(0, len(rows), 256):
-        part = rows.select(range(start, min(start + 256, len(rows))))
-        answers: Sequence[Any] = (
-            model.predict(part.texts) if isinstance(model, TagPredictor) else model.answers(part)
-        )
-        for i, answer in enumerate(answers):
-            row = {"id": part.ids[i]} if read.id else {}
-            row |= {"text": part.texts[i]} if part.texts else {"row": part.ids[i]}
-            if part.pairs is not None:
-                row["pair"] = part.pairs[i]
-            print(json.dumps({**row, **dataclasses.asdict(answer)}, ensure_ascii=False))
-    return 0
 
 
 def table(runs: Annotated[tuple[Path, ...], POSITIONAL]) -> int:
@@ -376,28 +290,6 @@ def _in_order(arguments: list[str]) -> list[str]:
     rest = [a for a in arguments if a not in overrides]
     recipe = next((i for i, a in enumerate(rest) if a.endswith(".toml")), len(rest) - 1)
     return [*rest[: recipe + 1], *overrides, *rest[recipe + 1 :]]
-
-
-def _rows_to_predict(
-    run: Path, kind: str, text: tuple[str, ...], file: Path | None, read: "ReadOptions"
-) -> "Corpus":
-    """What was typed, or the rows of a file or standard input; `kind` as `Corpus.rows` says it."""
-    from mixtext.data.read.lines import read_unlabelled
-    from mixtext.inference import unlabelled
-
-    if text and kind == "texts":
-        read.refuse_unheard((), "the texts are given")
-        return unlabelled(text)
-    if text or (kind == "vectors" and file is None):
-        what = "an .npz file" if kind == "vectors" else 'lines of {"text": …, "pair": …}'
-        raise InputError(f"the model of {run} was trained on {kind}: give --file with {what}.")
-    rows = read_unlabelled(file, kind == "pairs", read)
-    if rows.rows != kind:
-        raise InputError(
-            f"the model of {run} was trained on {kind}, but {rows.source or rows.name} holds "
-            f"{rows.rows}: give rows of the same kind (of pairs name both columns, --text, --pair)."
-        )
-    return rows
 
 
 def _minutes(seconds: float) -> str:

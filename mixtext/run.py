@@ -13,6 +13,9 @@ from mixtext.data.batches import Batch, Feed, Source, Tokens, tokenise
 from mixtext.data.corpus import Corpus, renumber_labels
 from mixtext.data.labels import shown
 from mixtext.data.prepare import Data, prepare_data
+from mixtext.data.read.catalogue import CATALOGUE
+from mixtext.data.read.options import HEARD, ReadOptions
+from mixtext.data.read.readers import told_format
 from mixtext.data.views import ViewSource, WordDropout, back_translate, stored_views
 from mixtext.data.vocabulary import vectors_path
 from mixtext.errors import InputError
@@ -28,8 +31,9 @@ from mixtext.models.folder import model_folder
 from mixtext.models.heads import MlpHead
 from mixtext.models.pretrained import encoder_folder
 from mixtext.models.settings import VECTOR_ENCODERS, WORD_ENCODERS, ModelSettings
-from mixtext.recipe import Recipe, changed
+from mixtext.recipe import Recipe, build_recipe, changed
 from mixtext.run_folder import SAMPLE, PreparedRun, Result, environment, train_in
+from mixtext.settings import read_toml
 from mixtext.training.device import autocast, choose_device
 from mixtext.training.loop import Trainer
 from mixtext.training.scoring import predict_rows
@@ -343,8 +347,18 @@ def evaluate(predictor: Predictor, corpus: Corpus) -> dict[str, float]:
     """Scores a trained model on the labelled rows of a corpus.
 
     Raises:
-        InputError: rows or target are not the model's, a label is not known to the model, or
-            there is no label at all.
+        InputError: as `labelled_rows`.
+    """
+    corpus = labelled_rows(predictor, corpus)
+    return metrics_of(predictor.target, corpus.labels, predictor.outputs(corpus))
+
+
+def labelled_rows(predictor: Predictor, corpus: Corpus) -> Corpus:
+    """The rows of a corpus that have a label, numbered as the model numbers its classes.
+
+    Raises:
+        InputError: the target is not the model's, a label is not known to the model, or there is
+            no label at all.
     """
     if corpus.target != predictor.target:
         raise InputError(
@@ -356,5 +370,31 @@ def evaluate(predictor: Predictor, corpus: Corpus) -> dict[str, float]:
     rows = np.flatnonzero(corpus.labelled)
     if not len(rows):
         raise InputError(f"{corpus.source or corpus.name} has no labelled rows to score.")
-    corpus = corpus.select(rows)
-    return metrics_of(predictor.target, corpus.labels, predictor.outputs(corpus))
+    return corpus.select(rows)
+
+
+def usual_options(run: Path, data: str, said: ReadOptions) -> ReadOptions:
+    """What is said of a file and, where nothing is, what a run's recipe says of its own data.
+
+    That is the names of columns and labels and, for a file of the same format, how it is written.
+    Ids are left out: a file to be scored may have none.
+
+    Args:
+        run: the run folder, or the model folder in it; without a recipe nothing is added.
+        data: the file or folder.
+        said: options for it.
+    """
+    folders = [run, run.parent] if run.name == "model" else [run]
+    saved = next((x / "recipe.toml" for x in folders if (x / "recipe.toml").is_file()), None)
+    if saved is None:
+        return said
+    settings = build_recipe(Recipe, read_toml(saved), where=str(saved)).data
+    corpus = settings.corpus
+    own: ReadOptions = settings.over(CATALOGUE[corpus]) if corpus in CATALOGUE else settings
+    kind = told_format(Path(data), said.format)
+    left_out = {"id", "format", "labels"}
+    if told_format(Path(settings.corpus), settings.format) != kind:
+        left_out |= {"header", "separator", "quoted", "encoding", "encoding_errors"}
+    heard = (HEARD[kind] if kind else HEARD["jsonl"]) - left_out
+    usual = ReadOptions(**{k: v for k, v in own.given().items() if k in heard})
+    return said.over(usual)

@@ -121,7 +121,7 @@ def test_train_evaluate_and_predict(recipe, say, tmp_path, tagged_files, monkeyp
     assert not folder.exists()
     code, out, _ = say("train", file, "seqmix.rate=0.5", "--run", folder)
     assert code == 0 and "test  f1" in out
-    code, out, _ = say("evaluate", folder, "--data", tagged_files / "test.conll")
+    code, out, _ = say("evaluate", folder, "--data", tagged_files / "test.conll", "--json")
     scores = json.loads(out)
     assert scores["sentences"] == 20 and {"f1", "precision", "recall", "f1/PER"} <= scores.keys()
     code, out, _ = say("predict", folder, "a cat near the soup", "")

@@ -221,14 +221,16 @@ def test_bad_input_of_the_other_commands(trained, recipe, refused, tmp_path, mon
     assert "line 2" in refused("predict", run, "--file", broken)
     broken.write_text('{"txt": "a"}\n')
     assert "line 1" in refused("predict", run, "--file", broken)
-    broken.write_text("\n\n")
-    assert "no text" in refused("predict", run, "--file", broken)
+    broken.write_text("body\na\n")
+    assert "'text'" in refused("predict", run, "--file", broken, "--format", "csv")
     assert "gone.txt" in refused("predict", run, "--file", tmp_path / "gone.txt")
     assert "--file" in refused("predict", run, "a cat", "--file", broken)
     assert "--id is given" in refused("predict", run, "a cat", "--id", "key")
     (tmp_path / "two.csv").write_text("a,b\na cat,a dog\n")
     two = ["--file", tmp_path / "two.csv", "--text", "a", "--pair", "b"]
     assert "holds pairs" in refused("predict", run, *two)
+    assert "--root is" in refused("evaluate", run, "--data", broken, "--root", tmp_path)
+    assert "exists already" in refused("predict", run, "a cat", "--out", broken)
     assert "is not there" in refused("predict", tmp_path / "gone", "a cat")
     assert "no finished model" in refused("predict", tmp_path, "a cat")
     assert "gone.csv" in refused("evaluate", run, "--data", tmp_path / "gone.csv")
@@ -298,7 +300,7 @@ def test_train_evaluate_predict_and_table(recipe, capsys, tmp_path, corpus_file,
         assert f"{part:<4}  accuracy {result[part]['accuracy']:.4f}" in out
     assert f"weights of step {result['best_step']} of 6" in out and run in out
 
-    assert main(["evaluate", run, "--data", str(corpus_file)]) == 0
+    assert main(["evaluate", run, "--data", str(corpus_file), "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
     assert scores["rows"] == 90 and 0 <= scores["accuracy"] <= 1 and scores["loss"] > 0
 
@@ -312,7 +314,7 @@ def test_train_evaluate_predict_and_table(recipe, capsys, tmp_path, corpus_file,
         assert abs(sum(answer["probabilities"].values()) - 1) < 1e-5
 
     plain, lines = tmp_path / "texts.txt", tmp_path / "texts.jsonl"
-    plain.write_text("\ufeff" + "\n\n".join(texts) + "\n", encoding="utf-8")
+    plain.write_text("\ufeff" + "\n".join(texts) + "\n", encoding="utf-8")
     lines.write_text("".join(json.dumps({"text": x, "n": 1}) + "\n" for x in texts))
     for source in (plain, lines):
         assert main(["predict", run + "/model", "--file", str(source)]) == 0
@@ -381,9 +383,11 @@ def test_pairs_are_trained_evaluated_and_predicted(
     assert f"test  {first} {result['test'][first]:.4f}" in capsys.readouterr().out
 
     ranged = ["--scores", "1", "5"] if kind == "scores" else []
-    assert main(["evaluate", run, "--data", data, *COLUMNS, *ranged]) == 0
+    assert main(["evaluate", run, "--data", data, "--json"]) == 0  # columns as in the recipe
     [scores] = said(capsys)
-    assert scores["rows"] == 60 and scores.keys() == {"rows", *result["test"]}
+    assert scores["rows"] == 60 and scores.keys() >= {"rows", "unlabelled", *result["test"]}
+    assert main(["evaluate", run, "--data", data, *COLUMNS, *ranged, "--json"]) == 0
+    assert said(capsys) == [scores]
 
     rows = likeness / "rows.jsonl"
     assert main(["predict", run, "--file", str(rows)]) == 0
@@ -405,12 +409,8 @@ def test_pairs_are_trained_evaluated_and_predicted(
     assert "pairs" in refused("predict", run, "one text")
     (tmp_path / "rows.jsonl").write_text('{"text": "a", "pair": "b"}\n{"text": "a"}\n')
     assert "line 2" in refused("predict", run, "--file", tmp_path / "rows.jsonl")
-    assert "holds texts" in refused(
-        "evaluate", run, "--data", data, "--text", "one", "--label", "worth", *ranged
-    )
     other = likeness / ("classes.csv" if kind == "scores" else "scores.csv")
     if kind == "scores":
-        assert "--scores 0 5" in refused("evaluate", run, "--data", data, *COLUMNS)
         # A range that the catalogue or the user names wrongly is seen at the first such row.
         small = ["--scores", "1", "3"]
         assert "scores.csv, line" in refused("evaluate", run, "--data", data, *COLUMNS, *small)
@@ -432,7 +432,7 @@ def test_vectors_are_trained_evaluated_and_predicted(recipe, refused, capsys, tm
     given.append("model.max_length=64")  # as it is by default: vectors have no tokens
     assert main(["train", file, *given, "--run", run]) == 0
     capsys.readouterr()
-    assert main(["evaluate", run, "--data", str(data)]) == 0
+    assert main(["evaluate", run, "--data", str(data), "--json"]) == 0
     [scores] = said(capsys)
     assert main(["predict", run, "--file", str(data)]) == 0
     answers = said(capsys)

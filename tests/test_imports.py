@@ -3,7 +3,7 @@
     errors, deferred <- files, settings <- data, mixing, losses, metrics, pseudo_labels <- models
            <- methods <- training <- inference, recipe <- run_folder <- run, tagging
            <- api, estimator, report, starter <- jobs <- ray <- sweep
-           <- active_commands, data_commands <- cli
+           <- active_commands, data_commands <- model_commands <- cli
 
 backtranslate stands beside: it imports nothing from mixtext, and only data/views.py, files.py and
 cli.py import it. A room is a module or a sub-package directly below mixtext/. Inside a room, and
@@ -47,7 +47,8 @@ RANKS = {
     "sweep": 12,
     "active_commands": 13,
     "data_commands": 13,
-    "cli": 14,
+    "model_commands": 14,
+    "cli": 15,
 }
 
 BACKTRANSLATE_MAY_BE_IMPORTED_BY = {"mixtext.data.views", "mixtext.cli", "mixtext.files"}

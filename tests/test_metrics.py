@@ -44,11 +44,11 @@ def test_three_classes():
     assert scores["loss"] == pytest.approx(-(4 * math.log(0.8) + math.log(0.1)) / 5)
 
 
-def test_macro_f1_leaves_out_classes_without_gold_rows():
-    # Class 2 is predicted once and has no gold row: it costs class 1 its recall, nothing more.
+def test_macro_f1_is_over_the_classes_in_gold_or_predictions():
+    # Class 2 is predicted once and has no gold row: its F1 is 0; class 3 is in neither.
     gold, predicted = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 2])
     scores = classification_metrics(gold, one_hot(predicted, 4))
-    assert scores["macro_f1"] == pytest.approx((1 + 2 / 3) / 2)
+    assert scores["macro_f1"] == pytest.approx((1 + 2 / 3 + 0) / 3)
 
 
 def test_accuracy_of_always_the_majority():

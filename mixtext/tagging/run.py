@@ -23,7 +23,15 @@ from mixtext.run_folder import (
     train_in,
 )
 from mixtext.settings import read_toml
-from mixtext.tagging.data import TagData, TagDataSettings, heed, load_tag_data, read_tagged
+from mixtext.tagging.conll import TaggedCorpus
+from mixtext.tagging.data import (
+    TagData,
+    TagDataSettings,
+    called_of,
+    heed,
+    load_tag_data,
+    read_tagged,
+)
 from mixtext.tagging.entities import TagPredictor, load_tagger
 from mixtext.tagging.generation import Generated, Maker, show, soft_sentences
 from mixtext.tagging.recipe import TaggingRecipe
@@ -223,10 +231,24 @@ def evaluate_tagger(run: Path, file: str, options: ReadOptions = UNSAID) -> dict
         options: where it differs from the run's files: its columns, broken UTF-8.
     """
     predictor = load_tagger(run)
-    saved = run / "recipe.toml"
+    corpus = read_as_trained(run, file, options)
+    return {"sentences": int(corpus.labelled.sum()), **predictor.evaluate(corpus)}
+
+
+def read_as_trained(
+    run: Path, file: str, options: ReadOptions = UNSAID, labels: bool = True
+) -> TaggedCorpus:
+    """Reads a CoNLL file as a run's own files were, but for what the options say.
+
+    Args:
+        run: a run folder, or the model folder in it.
+        file: the CoNLL file.
+        options: where it differs from the run's files.
+        labels: look at its tags.
+    """
+    folders = [run, run.parent] if run.name == "model" else [run]
+    saved = next((x / "recipe.toml" for x in folders if (x / "recipe.toml").is_file()), None)
     data = TagDataSettings()
-    if saved.is_file():
+    if saved is not None:
         data = build_recipe(TaggingRecipe, read_toml(saved), where=str(saved)).data
-    data = heed(data, options, file)
-    corpus = read_tagged(data, file)
-    return {"sentences": len(corpus), **predictor.evaluate(corpus)}
+    return read_tagged(heed(data, options, file), file, labels, called_of(options))

@@ -1,0 +1,264 @@
+"""Commands that use a trained model. Each is a function, its help the docstring."""
+
+import csv
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from mixtext.data.read.options import ReadOptions
+from mixtext.data_commands import UNSAID, ReadFlags
+from mixtext.errors import InputError
+
+if TYPE_CHECKING:
+    from mixtext.data.read.lines import Row
+    from mixtext.inference import Predictor
+    from mixtext.tagging.entities import TagPredictor
+
+POSITIONAL = tyro.conf.Positional
+JSON = Annotated[bool, tyro.conf.arg(name="json")]
+CHUNK = 512  # rows that are read, answered and written together
+
+
+def evaluate(
+    run: Annotated[Path, POSITIONAL],
+    data: str,
+    root: Path | None = None,
+    part: str = "test",
+    report: Path | None = None,
+    as_json: JSON = False,
+    read: ReadFlags = UNSAID,
+) -> int:
+    """Score a trained model: mixtext evaluate RUN --data FILE|NAME [--report FILE] [--json]
+
+    Prints accuracy, macro-F1 and mean log loss, precision and recall by class, the confusion
+    matrix, calibration, and the surest mistakes; of regression the correlations by Spearman and
+    Pearson, the mean squared error and the largest errors; of a tagger F1 of entities. Columns are
+    those of the run's recipe, where no others are named.
+
+    Args:
+        run: a run folder, or the model folder in it.
+        data: a file or folder with labels, or a name from the catalogue; for a tagger a CoNLL file,
+            whose tokens and tags are in the columns --text and --label.
+        root: folder that holds a catalogue data set.
+        part: of a catalogue data set: train, dev or test.
+        report: write the same as .html or .md; without such an ending both, FILE.html and FILE.md.
+        as_json: print the numbers as one JSON object.
+        read: How it is read:
+    """
+    from mixtext.report.assessment import assess, write_report
+    from mixtext.report.page import Sentence, Table, to_text
+    from mixtext.run import labelled_rows
+    from mixtext.tagging.entities import is_tagger
+    from mixtext.tagging.run import evaluate_tagger
+
+    if is_tagger(run):
+        numbers: dict[str, Any] = evaluate_tagger(run, data, read)
+        rows = [[k, v] for k, v in numbers.items()]
+        blocks: list[Any] = [Sentence(f"{data}, scored."), Table(["metric", "value"], rows)]
+    else:
+        from mixtext.inference import load
+
+        predictor = load(run)
+        corpus = _corpus_to_score(predictor, run, data, root, part, read)
+        for note in corpus.notes:
+            print(f"note: {note}", file=sys.stderr)
+        scored = labelled_rows(predictor, corpus)
+        found = assess(scored, predictor.outputs(scored), len(corpus) - len(scored))
+        numbers, blocks = found.plain(), found.blocks()
+    if report is not None:
+        for file in write_report(blocks, report, f"{run} on {data}"):
+            print(f"wrote {file}", file=sys.stderr)
+    print(json.dumps(numbers, ensure_ascii=False) if as_json else to_text(blocks))
+    return 0
+
+
+def _corpus_to_score(
+    predictor: "Predictor",
+    run: Path,
+    data: str,
+    root: Path | None,
+    part: str,
+    read: ReadOptions,
+) -> Any:
+    from mixtext.data.read.catalogue import CATALOGUE, load
+    from mixtext.data.read.readers import read_corpus
+    from mixtext.run import usual_options
+
+    if data in CATALOGUE:
+        return load(data, root, part, read)
+    if root is not None:
+        raise InputError(f"--root is given but {data} is a path: leave it out.")
+    options = usual_options(run, data, read)
+    if predictor.target == "scores" and not options.scores:
+        raise InputError(
+            f"the model of {run} tells scores: say the least and the most that a score in {data} "
+            "may be, such as --scores 0 5."
+        )
+    return read_corpus(data, options)
+
+
+def predict(
+    run: Annotated[Path, POSITIONAL],
+    text: Annotated[tuple[str, ...], POSITIONAL] = (),
+    file: Path | None = None,
+    out: Path | None = None,
+    read: ReadFlags = UNSAID,
+) -> int:
+    """Label rows: mixtext predict RUN TEXT …, or --file FILE, or texts on standard input
+
+    Writes one JSON line for each text, pair or vector: its label and the probability of every
+    class, or its score; of a tagger the entities with their offsets. A blank row has a line too,
+    with null for an answer. Rows are read, answered and written bit by bit, whatever their number.
+
+    Args:
+        run: a run folder, or the model folder in it.
+        text: texts to label.
+        file: a file or folder as one is trained on, whose labels are not looked at; or any other,
+            with one text a line, or JSON lines with "text" and, for pairs, "pair". For a tagger
+            also a CoNLL file.
+        out: write there: .csv as a table, any other ending as JSON lines.
+        read: How it is read:
+    """
+    from mixtext.api import load
+    from mixtext.data.read.lines import Row
+    from mixtext.tagging.conll import is_conll
+    from mixtext.tagging.entities import TagPredictor
+
+    if text and file:
+        raise InputError("texts were given and --file too: give one of them.")
+    if out is not None and out.exists():
+        raise InputError(f"{out} exists already: name another file with --out.")
+    model = load(run)
+    kind = "texts" if isinstance(model, TagPredictor) else model.rows
+    answers: Iterator[dict[str, Any]]
+    if isinstance(model, TagPredictor) and file is not None and is_conll(file, read.format):
+        answers = _tagged(model, run, file, read)
+    elif text and kind == "texts":
+        read.refuse_unheard((), "the texts are given")
+        answers = _answered(model, (Row("", x) for x in text), False)
+    elif text or (kind == "vectors" and file is None):
+        what = "an .npz file" if kind == "vectors" else 'lines of {"text": …, "pair": …}'
+        raise InputError(f"the model of {run} was trained on {kind}: give --file with {what}.")
+    else:
+        answers = _of_file(model, run, kind, file, read)
+    _write(answers, out, [] if isinstance(model, TagPredictor) else model.label_names)
+    return 0
+
+
+def _of_file(
+    model: "Predictor | TagPredictor", run: Path, kind: str, file: Path | None, read: ReadOptions
+) -> Iterator[dict[str, Any]]:
+    from mixtext.data.read.lines import rows_to_predict
+    from mixtext.data.read.readers import read_corpus, told_format
+    from mixtext.run import usual_options
+    from mixtext.tagging.entities import TagPredictor
+
+    if file is not None and (kind == "vectors" or told_format(file, read.format) == "npz"):
+        rows = read_corpus(file, dataclasses.replace(read, labels=False))
+        if rows.rows != kind:
+            raise InputError(
+                f"the model of {run} was trained on {kind}, but {file} holds {rows.rows}: give "
+                "rows of the same kind."
+            )
+        for part in _chunks(range(len(rows))):
+            chosen = rows.select(part)
+            for id_, answer in zip(chosen.ids, model.answers(chosen), strict=True):  # type: ignore[union-attr]
+                yield {"row": id_, **dataclasses.asdict(answer)}
+        return
+    usual: ReadOptions = UNSAID
+    if file is not None and not isinstance(model, TagPredictor):
+        usual = usual_options(run, str(file), UNSAID)
+    yield from _answered(model, rows_to_predict(file, kind == "pairs", read, usual), bool(read.id))
+
+
+def _answered(
+    model: "Predictor | TagPredictor", rows: Iterable["Row"], ids: bool
+) -> Iterator[dict[str, Any]]:
+    """Each row with its answer, in order; a blank one with none."""
+    for part in _chunks(rows):
+        filled = [row for row in part if not row.is_blank]
+        texts, pairs = [row.text for row in filled], [row.pair for row in filled]
+        told: Sequence[Any] = (
+            model.predict(texts) if all(x is None for x in pairs) else model.predict(texts, pairs)  # type: ignore[call-arg]
+        )
+        answers = iter(told)
+        for row in part:
+            values = {"id": row.id} if ids else {}
+            values["text"] = row.text
+            if row.pair is not None:
+                values["pair"] = row.pair
+            answer = None if row.is_blank else next(answers)
+            yield {**values, **(_nothing(model) if answer is None else dataclasses.asdict(answer))}
+
+
+def _nothing(model: "Predictor | TagPredictor") -> dict[str, Any]:
+    """The answer to a blank row."""
+    target = getattr(model, "target", "tags")
+    empty: dict[str, dict[str, Any]] = {
+        "classes": {"label": None, "probabilities": None},
+        "scores": {"score": None},
+        "tags": {"entities": []},
+    }
+    return empty[target]
+
+
+def _tagged(
+    model: "TagPredictor", run: Path, file: Path, read: ReadOptions
+) -> Iterator[dict[str, Any]]:
+    """The sentences of a CoNLL file with their tags."""
+    from mixtext.tagging.run import read_as_trained
+
+    corpus = read_as_trained(run, str(file), read, labels=False)
+    for part in _chunks(range(len(corpus))):
+        sentences = [corpus.sentences[i] for i in part]
+        for i, tokens, tags in zip(part, sentences, model.tags(sentences), strict=True):
+            yield {"id": corpus.ids[i], "tokens": tokens, "tags": tags}
+
+
+def _chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    rest = iter(rows)
+    while part := list(islice(rest, CHUNK)):
+        yield part
+
+
+def _write(answers: Iterator[dict[str, Any]], out: Path | None, classes: list[str]) -> None:
+    """Writes answers as they come, to a file that is there only when it is whole, or the screen."""
+    from mixtext.files import aside
+
+    if out is None:
+        for answer in answers:
+            print(json.dumps(answer, ensure_ascii=False))
+        return
+    with ExitStack() as stack:
+        half = stack.enter_context(aside(out))
+        file = stack.enter_context(half.open("x", encoding="utf-8", newline=""))
+        if out.suffix.lower() == ".csv":
+            _write_table(answers, file, classes)
+        else:
+            for answer in answers:
+                file.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    print(f"wrote {out}", file=sys.stderr)
+
+
+def _write_table(answers: Iterator[dict[str, Any]], file: IO[str], classes: list[str]) -> None:
+    """Writes answers as CSV: probabilities in a column a class, lists as JSON."""
+    table = None
+    for answer in answers:
+        chances = answer.pop("probabilities", {}) or {}
+        if "label" in answer:
+            answer |= {f"probability/{name}": chances.get(name) for name in classes}
+        cells = {
+            k: json.dumps(v, ensure_ascii=False) if isinstance(v, list) else v
+            for k, v in answer.items()
+        }
+        if table is None:
+            table = csv.DictWriter(file, list(cells))
+            table.writeheader()
+        table.writerow(cells)
