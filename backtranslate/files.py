@@ -31,7 +31,7 @@ def aside(path: Path) -> Iterator[Path]:
             yield half
             sync(half)
             _put(half, path)
-            _sync(path.parent)
+            sync_entry(path.parent)
         finally:
             remove(half)
 
@@ -41,7 +41,7 @@ def make_folder(folder: Path) -> None:
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        _sync(folder.parent)
+        sync_entry(folder.parent)
 
 
 def sync(path: Path) -> None:
@@ -49,7 +49,7 @@ def sync(path: Path) -> None:
     if path.is_dir():
         for inner in path.iterdir():
             sync(inner)
-    _sync(path)
+    sync_entry(path)
 
 
 def remove(path: Path) -> None:
@@ -60,7 +60,8 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync_entry(path: Path) -> None:
+    """Waits until a file, or the list of what is in a folder, is on the disk."""
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from backtranslate.files import sync_entry
 from backtranslate.manifest import (
     MANIFEST,
     check_manifest,
@@ -240,6 +241,7 @@ class Shard:
         self.index = Index(corpus)
         with writing(folder):
             self._file: IO[bytes] = self.path.open("ab", buffering=0)
+            sync_entry(folder)
         try:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

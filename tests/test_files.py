@@ -62,8 +62,8 @@ def test_a_link_in_the_way_is_not_followed(tmp_path):
 def test_the_folder_is_synced_after_the_rename(tmp_path, monkeypatch):
     """Or a power cut could take the rename back."""
     told = []
-    real_sync, real_put = files._sync, files._put
-    monkeypatch.setattr(files, "_sync", lambda path: (told.append(path), real_sync(path)))
+    real_sync, real_put = files.sync_entry, files._put
+    monkeypatch.setattr(files, "sync_entry", lambda path: (told.append(path), real_sync(path)))
     monkeypatch.setattr(files, "_put", lambda new, path: (told.append("put"), real_put(new, path)))
     place = tmp_path / "folder"
     write_folder(place, "new")
@@ -73,10 +73,11 @@ def test_the_folder_is_synced_after_the_rename(tmp_path, monkeypatch):
 
 
 def write_often(path, content):
-    for _ in range(100):
+    for _ in range(30):
         write_folder(path, content)
 
 
+@pytest.mark.slow
 def test_two_writers_wait_for_each_other(tmp_path):
     context = multiprocessing.get_context("fork")
     writers = [

@@ -7,12 +7,12 @@ for fairseq's models, transformers.
 
 import json
 import shutil
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 from backtranslate.backends import LONGEST_PIECE, locate, too_long
+from backtranslate.files import aside
 from backtranslate.translator import BacktranslateError, Decoding
 
 INSTALL = "pip install ctranslate2"
@@ -243,9 +243,7 @@ def convert(
         raise BacktranslateError(f"There is no kind '{kind}'; choose one of {', '.join(KINDS)}.")
     if out.exists():
         raise BacktranslateError(f"{out} exists; convert to a folder that does not.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-        unfinished = Path(scratch) / "model"
+    with aside(out) as unfinished:
         positions = 2 * LONGEST_PIECE + 1  # what can be taken for granted, if nothing tells more
         try:
             if kind == "fairseq":
@@ -273,7 +271,6 @@ def convert(
             "positions": positions,
         }
         (unfinished / NOTE).write_text(json.dumps(note) + "\n", encoding="utf-8")
-        unfinished.rename(out)  # at once: a folder by that name is a whole model
 
 
 def convert_fairseq(

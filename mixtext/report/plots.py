@@ -16,18 +16,29 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The lines of a run's metrics.jsonl.
 
     Raises:
-        InputError: there is no such file, or nothing in it yet.
+        InputError: there is no such file, nothing in it yet, or it is damaged. A last line that a
+            kill has torn is left out.
     """
     path = folder / "metrics.jsonl"
     if not path.is_file():
         raise InputError(f"{folder} is not a run folder: it has no metrics.jsonl.")
-    try:
-        lines = [json.loads(line) for line in path.read_bytes().splitlines()]
-    except ValueError:
-        raise InputError(f"{path} is damaged: leave this run out, or train it anew.") from None
+    *parsed, last = map(_parse, path.read_bytes().split(b"\n"))
+    if None in parsed:
+        raise InputError(f"{path} is damaged: leave this run out, or train it anew.")
+    lines = [line for line in (*parsed, last) if line is not None]
     if not lines:
         raise InputError(f"{path} holds no numbers yet: wait for the run's first steps.")
     return lines
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+        numbers = [x for key, x in found.items() if key not in ("kind", "draws", "clock")]
+        good = isinstance(found["kind"], str) and isinstance(found["step"], int)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    return found if good and all(isinstance(x, int | float | None) for x in numbers) else None
 
 
 def plot_runs(folders: Sequence[Path], out: Path) -> None:
@@ -108,4 +119,4 @@ def main_metric(lines: Lines) -> str:
 
 def points(lines: Lines, kind: str, tag: str) -> list[tuple[int, float]]:
     """Steps and values of a number in the lines of a kind."""
-    return [(x["step"], x[tag]) for x in lines if x["kind"] == kind and tag in x]
+    return [(x["step"], x[tag]) for x in lines if x["kind"] == kind and x.get(tag) is not None]

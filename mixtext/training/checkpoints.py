@@ -1,6 +1,7 @@
 """Checkpoints: safetensors and JSON, written whole or not at all.
 
-    checkpoints/index.json             names the newest complete checkpoint and the best weights
+    checkpoints/index.json             names the newest complete checkpoint and the best weights,
+                                       with the SHA-256 of each of their files
     checkpoints/step-000120/           weights, optimiser, generators, state.json
     checkpoints/best-000100.safetensors
 
@@ -19,7 +20,18 @@ import torch
 from torch import Tensor, nn
 
 from mixtext.errors import InputError
-from mixtext.files import WAY_OUT, load_tensors, read_json, save_tensors, write_json
+from mixtext.files import (
+    WAY_OUT,
+    aside,
+    checksum,
+    load_tensors,
+    make_folder,
+    read_json,
+    save_tensors,
+    write_json,
+)
+
+SUMS = "sha256"
 
 
 def classifier_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -38,7 +50,11 @@ class Checkpoints:
 
     @property
     def index(self) -> dict[str, str]:
-        """File names by role: `last` and `best`; empty before the first checkpoint.
+        """File names by role: `last` and `best`; empty before the first checkpoint; see `saved`."""
+        return {role: name for role, name in self.saved().items() if role != SUMS}
+
+    def saved(self) -> dict[str, Any]:
+        """What index.json holds: `last`, `best`, and checksums by file, which version 0.1 lacked.
 
         Raises:
             InputError: index.json is damaged, or missing beside what a run has left.
@@ -50,9 +66,24 @@ class Checkpoints:
                 raise InputError(f"{self.index_path} is missing: {WAY_OUT}.")
             return {}
         index = read_json(self.index_path)
-        if not all(isinstance(name, str) for name in index.values()):
+        roles, sums = {x: index[x] for x in index if x != SUMS}, index.get(SUMS, {})
+        sound = roles.keys() <= {"last", "best"} and ("last" in roles or not index)
+        names = [*roles.values(), *(sums.values() if isinstance(sums, dict) else [None])]
+        if not (sound and all(isinstance(name, str) for name in names)):
             raise InputError(f"{self.index_path} is damaged: {WAY_OUT}.")
         return index
+
+    def whole(self, name: str) -> Path:
+        """A file of the folder, by its path there.
+
+        Raises:
+            InputError: it is not as it was written.
+        """
+        path, sums = self.folder / name, self.saved().get(SUMS)
+        if sums is not None and path.is_file() and checksum(path) != sums.get(name):
+            damaged = path if name in sums else self.index_path
+            raise InputError(f"{damaged} is damaged: {WAY_OUT}.")
+        return path
 
     def save(
         self,
@@ -76,23 +107,27 @@ class Checkpoints:
         name = f"step-{step:06d}"
         if self.index.get("last") == name:
             return  # already complete; writing over it would not be atomic
-        target = self.folder / name
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir()
-        save_tensors(model.state_dict(), target / "weights.safetensors")
         moments = {
             f"{number}.{key}": value
             for number, entry in optimiser.state_dict()["state"].items()
             for key, value in entry.items()
         }
-        save_tensors(moments, target / "optimiser.safetensors")
         generators = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available():
             generators |= {f"cuda{i}": s for i, s in enumerate(torch.cuda.get_rng_state_all())}
-        save_tensors(generators, target / "generators.safetensors")
         numpy_state = generator.bit_generator.state
-        write_json(target / "state.json", {"step": step, "numpy": numpy_state, **state})
-        write_json(self.index_path, {"last": name, **({"best": best} if best else {})})
+        with aside(self.folder / name) as half:
+            half.mkdir()
+            save_tensors(model.state_dict(), half / "weights.safetensors")
+            save_tensors(moments, half / "optimiser.safetensors")
+            save_tensors(generators, half / "generators.safetensors")
+            write_json(half / "state.json", {"step": step, "numpy": numpy_state, **state})
+            sums = {f"{name}/{path.name}": checksum(path) for path in sorted(half.iterdir())}
+        index: dict[str, Any] = {"last": name}
+        if best:
+            index["best"] = best
+            sums[best] = self.saved().get(SUMS, {}).get(best) or checksum(self.folder / best)
+        write_json(self.index_path, {**index, SUMS: sums})
         self.tidy()
 
     def save_best(self, step: int, model: nn.Module) -> str:
@@ -103,7 +138,7 @@ class Checkpoints:
 
     def tidy(self) -> None:
         """Makes the folder and its index, and deletes what the index does not name."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         if not self.index_path.is_file():
             write_json(self.index_path, {})
         named = {"index.json", *self.index.values()}
@@ -128,10 +163,10 @@ class Checkpoints:
         if last is None:
             return None
         source = self.folder / last
-        weights = load_tensors(source / "weights.safetensors")
-        saved = load_tensors(source / "optimiser.safetensors")
-        generators = load_tensors(source / "generators.safetensors")
-        state = read_json(source / "state.json")
+        weights = load_tensors(self.whole(f"{last}/weights.safetensors"))
+        saved = load_tensors(self.whole(f"{last}/optimiser.safetensors"))
+        generators = load_tensors(self.whole(f"{last}/generators.safetensors"))
+        state = read_json(self.whole(f"{last}/state.json"))
         self.best_weights()  # needed only at the end, but a fault should be told now
         written = self.metrics.stat().st_size if self.metrics.is_file() else 0
         if written < state.get("metrics_bytes", 0):
@@ -157,4 +192,4 @@ class Checkpoints:
     def best_weights(self) -> dict[str, Tensor] | None:
         """The best weights so far, or None where nothing was selected."""
         best = self.index.get("best")
-        return None if best is None else load_tensors(self.folder / best)
+        return None if best is None else load_tensors(self.whole(best))

@@ -12,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams as hparams_summaries
 from tqdm import tqdm
 
+from mixtext.files import sync_entry
 from mixtext.methods.base import AnyBatch, Outcome
 from mixtext.metrics import guess_metrics
 
@@ -46,6 +47,7 @@ class Monitor:
         self.folder = folder / "tensorboard"
         self.path = folder / "metrics.jsonl"
         self.path.touch()
+        sync_entry(folder)
         os.truncate(self.path, resumed["metrics_bytes"] if resumed else 0)
         self.file = self.path.open("a", encoding="utf-8")
         self.writer = self._open(purge_step=step + 1)

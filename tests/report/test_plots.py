@@ -76,6 +76,27 @@ def test_a_picture_is_written(ending, begins, tmp_path):
         plot_runs([tmp_path / "run"], tmp_path / "runs.nothing")
 
 
+def test_a_last_line_that_a_kill_has_torn_is_left_out(tmp_path):
+    raw = "".join(json.dumps(x) + "\n" for x in MIXING).encode()
+    path = tmp_path / "metrics.jsonl"
+    last = len(json.dumps(MIXING[-1]))
+    for cut in range(1, last):
+        path.write_bytes(raw[: -1 - cut])
+        assert read_metrics(tmp_path) == MIXING[:-1]
+    path.write_bytes(raw + b"\0" * 50)  # as a power cut can leave it
+    assert read_metrics(tmp_path) == MIXING
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{", "\0\0", "[]", "1", "{}", '{"step": 1}', '{"step": "a", "kind": "dev"}',
+             '{"step": 1, "kind": []}', '{"step": 1, "kind": "dev", "loss": "x"}', "[" * 9999]
+)  # fmt: skip
+def test_other_lines_that_are_none_are_damage(line, tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(f"{line}\n{json.dumps(MIXING[0])}\n")
+    with pytest.raises(InputError, match="is damaged"):
+        plot_runs([tmp_path], tmp_path / "runs.png")
+
+
 def test_folders_without_numbers(tmp_path):
     with pytest.raises(InputError, match="is not a run folder"):
         plot_runs([tmp_path], tmp_path / "runs.png")
