@@ -492,6 +492,39 @@ def test_backtranslate_writes_views_that_a_recipe_reads(tmp_path, capsys, corpus
     assert "there is no backend 'none'" in capsys.readouterr().err
 
 
+def test_backtranslate_takes_all_that_a_recipe_takes(
+    tmp_path, capsys, corpus_file, recipe, refused
+):
+    """Texts without labels beside, by their own ids; and the recipe itself, as its [views] say."""
+    more = tmp_path / "more.csv"
+    more.write_text("text\n" + "".join(f"a new text {i}\n" for i in range(4)))
+    pool = [f"data.unlabelled={more}", "data.pool=natural", "method=mixtext", "training.steps=2"]
+    pool.append("training.evaluate_every=2")
+    options = ["--backend", "identity", "--pivots", "xx"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    beside = ["--unlabelled", str(more), "--out", str(one)]
+    assert main(["backtranslate", str(corpus_file), *options, *beside]) == 0
+    ids = [json.loads(x)["id"] for x in (one / "views.jsonl").read_text().splitlines()]
+    assert len(ids) == 94 and ids[-4:] == [f"unlabelled/{i}" for i in range(4)]
+    file = recipe()
+    run = ["train", file, *pool, "--run", str(tmp_path / "run")]
+    assert main([*run, f"views.file={one / 'views.jsonl'}"]) == 0
+
+    views = ["views.backend=identity", 'views.pivots=["xx", "yy"]']
+    whole = recipe(*pool, *views, name="whole.toml")
+    assert main(["backtranslate", whole, "--out", str(two)]) == 0
+    made = [json.loads(x) for x in (two / "views.jsonl").read_text().splitlines()]
+    assert {x["pivot"] for x in made} == {"xx", "yy"}
+    assert len(made) == 2 * 79 and made[-1]["id"] == "unlabelled/3"  # 15 rows are test rows
+    other = ["backtranslate", whole, "--out", str(tmp_path / "three")]
+    assert main([*other, "--backend", "identity", "--pivots", "zz"]) == 0
+    first = (tmp_path / "three" / "views.jsonl").read_text().splitlines()[0]
+    assert json.loads(first)["pivot"] == "zz"
+    capsys.readouterr()
+    assert "--id is given" in refused("backtranslate", whole, *options, "--id", "key")
+    assert "--unlabelled is given" in refused("backtranslate", whole, "--unlabelled", more)
+
+
 def test_read_options_are_flags_of_every_command_that_reads(trained, tmp_path, capsys, encoder):
     """Rows with an empty text, ids and classes by number; and the advice can be followed."""
     path = tmp_path / "odd.csv"
