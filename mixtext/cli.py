@@ -124,18 +124,32 @@ def sweep(
     return 1 if swept.failed else 0
 
 
-def table(runs: Annotated[tuple[Path, ...], POSITIONAL]) -> int:
-    """Compare finished runs: mixtext table RUN|FOLDER …
+def table(
+    runs: Annotated[tuple[Path, ...], POSITIONAL],
+    published: Path | None = None,
+    baseline: str = "",
+) -> int:
+    """Compare finished runs: mixtext table RUN|FOLDER … [--published FILE] [--baseline METHOD]
 
     Prints a Markdown table, made from result.json files: mean ± standard deviation of runs that
-    differ in their seeds alone.
+    differ in their seeds alone. With --published or --baseline one of gains: each method against
+    the baseline by pairs of runs with the same seeds, with 95 % intervals, p values corrected by
+    Holm, and a verdict where something was published. Learning curves of active learning, in
+    curve.json files, are compared likewise.
 
     Args:
         runs: run folders, folders that hold some, or files of results, one JSON object a line.
+        published: a TOML file of published numbers, such as those in experiments/published.
+        baseline: the method, or arm of a curve, to compare with; if not given, supervised.
     """
     from mixtext.report.tables import comparison, read_results
 
-    print(comparison(read_results(runs)))
+    if published is None and not baseline:
+        print(comparison(read_results(runs)))
+        return 0
+    from mixtext.report.verdicts import verdict_table, verdicts_of
+
+    print(verdict_table(verdicts_of(runs, published, baseline or "supervised")))
     return 0
 
 

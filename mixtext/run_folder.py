@@ -28,6 +28,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from mixtext import __version__
 from mixtext.errors import InputError
 from mixtext.files import WAY_OUT, checksum, locked, make_folder, read_json, write_json, write_text
 from mixtext.recipe import AnyRecipe, build_recipe, dump_recipe, flat
@@ -80,6 +81,11 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:  # mixtext itself, run from a checkout
         return ""
+
+
+def made_by() -> dict[str, str]:
+    """What a result says of the code: its version and, from a git checkout, its commit."""
+    return {"version": __version__} | ({"commit": of} if (of := commit()) else {})
 
 
 def commit() -> str:
@@ -335,7 +341,7 @@ class PreparedRun(ABC, Generic[P]):
         outcome = self.trainer.fit(folder, self.class_names, flat(self.recipe), quiet)
         self.export(folder / "model")
         clock = {"seconds": round(time.time() - started, 1)}
-        result = {**self.about(), **outcome, "clock": clock}
+        result = {**self.about(), **outcome, "mixtext": made_by(), "clock": clock}
         write_json(folder / "result.json", result)
         return read_json(folder / "result.json")  # as whoever reads it later finds it
 

@@ -141,6 +141,8 @@ def circle(modules: dict[str, tuple[str, bool]]) -> list[str]:
     for module, (source, is_package) in modules.items():
         graph[module] = set()
         for _, name in imported(source, module, is_package):
+            if name.rpartition(".")[2].startswith("__"):
+                continue  # such as __version__, which is there before anything is imported
             while name not in modules and "." in name:
                 name = name.rpartition(".")[0]  # a name in a module counts as the module
             if name in modules and name != module:

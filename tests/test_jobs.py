@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from mixtext import __version__
 from mixtext.cli import main
 from mixtext.errors import InputError
 from mixtext.jobs import run_here
 from mixtext.recipe import dump_recipe
+from mixtext.run_folder import made_by
 from mixtext.sweep import executor, sweep
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,6 +65,26 @@ def test_a_run_that_fails_does_not_stop_the_others(small, tmp_path):
     assert [x["settings"]["training.lr_head"] for x in swept.results] == [0.01, 0.02]
     assert [*swept.failed] == ["1e30"] and "is nan" in swept.failed["1e30"]
     assert lines(tmp_path / "out") == swept.results
+    assert [x["mixtext"] for x in swept.results] == 2 * [made_by()]
+
+
+@pytest.mark.slow
+def test_results_name_version_and_commit(tmp_path):
+    assert made_by()["version"] == __version__
+    head = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+    full = subprocess.run(head, capture_output=True, text=True).stdout.strip()
+    if full:
+        assert full.startswith(made_by()["commit"].rstrip("+"))
+    # Elsewhere, inside another checkout too, there is a version alone.
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    for package in ("mixtext", "backtranslate"):
+        shutil.copytree(ROOT / package, tmp_path / "lib" / package)
+    command = [sys.executable, "-c", "from mixtext.run_folder import made_by; print(made_by())"]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "lib")}
+    said = subprocess.run(
+        command, env=env, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == str({"version": __version__})
 
 
 def test_a_sweep_of_refused_combinations_alone_is_refused(small, tmp_path, capsys):

@@ -6,15 +6,17 @@ or a line that says that it has none.
 
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from statistics import mean
 
 import pytest
 
 from backtranslate.backends import BACKENDS
-from mixtext.report.curves import arm, by_arm, curve_table, read_curves
+from mixtext.report.curves import by_arm, curve_table, read_curves
 from mixtext.report.listings import LISTED
-from mixtext.report.tables import comparison, paired_gain, paired_interval, read_results, spread
+from mixtext.report.tables import comparison, read_results, spread
+from mixtext.report.verdicts import AGREES, DIFFERS, NOISE, NOT_RUN, verdicts_of
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -105,20 +107,30 @@ def stored(name):
     return read_results([RESULTS / f"{name}.jsonl"])
 
 
-def published(name, **wanted):
-    """Cells of experiments/published that have these values, in the order of the file."""
-    path = ROOT / "experiments" / "published" / f"{name}.toml"
-    cells = tomllib.loads(path.read_text(encoding="utf-8"))["cell"]
-    return [cell for cell in cells if all(cell.get(k) == v for k, v in wanted.items())]
+PUBLISHED = ROOT / "experiments" / "published"
+BASELINES = {"seqmix": "token entropy"}
 
 
-def published_gain(method, **wanted):
-    """Points by which a published score of a method is above plain training in the same source."""
-    [cell] = published("survey", method=method, **wanted)
-    wanted |= {"source": cell["source"], "setting": cell.get("setting")}
-    [plain] = published("survey", method="supervised", **wanted)
-    score = next(name for name in ("accuracy", "correlation") if name in cell)
-    return cell[score] - plain[score]
+@cache
+def verdicts(name):
+    """What `mixtext table` says of a file of results beside the published numbers."""
+    published = PUBLISHED / f"{'mixtext' if name == 'measure' else name}.toml"
+    return verdicts_of([RESULTS / f"{name}.jsonl"], published, BASELINES.get(name, "supervised"))
+
+
+def gains(name, *methods, **wanted):
+    """Published gains of methods, of the cells that have these values, as the README has them."""
+    cells = [v.comparison.published for v in verdicts(name) if v.comparison.published]
+    found = []
+    for method in methods:
+        of = {
+            cell.gain
+            for cell in cells
+            if cell.method == method and all(getattr(cell, k) == v for k, v in wanted.items())
+        }
+        assert len(of) < 2
+        found += [points(gain) for gain in of]
+    return found
 
 
 def minus(text):
@@ -134,12 +146,14 @@ class Runs:
     """Results that share all but method and seed: the cells of one row.
 
     Args:
-        results: of the file.
+        results: of the file, or its name.
         settings: what the row has in common, of a result or of its settings.
     """
 
     def __init__(self, results, **settings):
         wanted = {name.replace("__", "."): value for name, value in settings.items()}
+        self.name = results if isinstance(results, str) else ""
+        results = stored(results) if self.name else results
         self.runs = [
             r for r in results if all({**r["settings"], **r}.get(k) == v for k, v in wanted.items())
         ]
@@ -154,23 +168,22 @@ class Runs:
     def plain(self):
         return spread(list(self.scores("supervised").values()))
 
-    def cell(self, method, direction=+1, bare=False, **settings):
-        """`mean ± std (gain ± half, **verdict**)`; the verdict where the interval leaves out 0.
+    def cell(self, method, **settings):
+        """`mean ± std (gain ± half, verdict)`; the verdict where something was published.
 
         Args:
             method: against plain training with the same seeds.
-            direction: the sign of the published gain.
-            bare: the gain alone.
             settings: of the method.
         """
-        plain, own = self.scores("supervised"), self.scores(method, **settings)
-        pairs = [own[seed] for seed in own], [plain[seed] for seed in own]
-        middle, half = paired_interval(*pairs)
-        verdict = ""
-        if abs(middle) > half:
-            verdict = ", **agrees**" if middle * direction > 0 else ", **differs**"
-        gain = minus(paired_gain(*pairs)) + verdict
-        return gain if bare else f"{spread(list(own.values()))} ({gain})"
+        own = self.scores(method, **settings)
+        [found] = [
+            v
+            for v in verdicts(self.name)
+            if v.comparison.method == method and v.comparison.values == own
+        ]
+        strong = {AGREES: f", **{AGREES}**", DIFFERS: f", **{DIFFERS}**", NOISE: f", {NOISE}"}
+        word = strong.get(found.verdict, "")
+        return f"{spread(list(own.values()))} ({minus(found.shown)}{word})"
 
 
 def test_digits():
@@ -178,25 +191,23 @@ def test_digits():
     assert table[0][1:] == ["published (CIFAR-10)", "plain", *(
         "`mixup`, α = 1", "`mixup`, α = 8", "`manifold_mixup`, α = 2"
     )]  # fmt: skip
-    cifar = {"corpus": "cifar10"}
-    mixup = published_gain("mixup", **cifar, source="arXiv 1710.09412", setting=None)
-    manifold = published_gain("manifold_mixup", **cifar)
-    clean = f"mixup {points(mixup)}, Manifold Mixup {points(manifold)}"
+    clean = gains("digits", "mixup", setting="") + gains("digits", "manifold_mixup", setting="")
+    clean = "mixup {}, Manifold Mixup {}".format(*clean)
     wanted = []
     for share in (None, 0.2, 0.5, 0.8):
         label = f"{share:.0%}".replace("%", " %") if share else ""
-        source = {**cifar, "setting": f"{label} corrupted labels"}
-        row = Runs(stored("digits"), encoder="mlp", data__corrupt=share)
+        noisy = gains("digits", "mixup", setting=f"{label} corrupted labels")
+        row = Runs("digits", encoder="mlp", data__corrupt=share)
         wanted.append([
             f"MLP, {label} of labels corrupted" if share else "MLP, clean",
-            f"mixup {points(published_gain('mixup', **source))}" if share else clean,
+            f"mixup {noisy[0]}" if share else clean,
             row.plain(),
             row.cell("mixup", mixup__alpha=None),
             row.cell("mixup", mixup__alpha=8.0),
             row.cell("manifold_mixup", manifold_mixup__layers=None),
         ])  # fmt: skip
     for share in (None, 0.5):
-        row = Runs(stored("digits"), encoder="small_cnn", data__corrupt=share)
+        row = Runs("digits", encoder="small_cnn", data__corrupt=share)
         wanted.append([
             f"small CNN, {share:.0%} corrupted".replace("%", " %") if share else "small CNN, clean",
             "as above",
@@ -209,7 +220,7 @@ def test_digits():
 
 
 def test_accuracy_by_the_layer_that_is_mixed_at():
-    runs = Runs(stored("digits"), encoder="mlp", data__corrupt=None)
+    runs = Runs("digits", encoder="mlp", data__corrupt=None)
     by_layer = [
         runs.scores("manifold_mixup", manifold_mixup__layers=[layer]).values() for layer in range(3)
     ]
@@ -224,39 +235,35 @@ def test_words():
             for embedding in ("RandomTune", "RandomFix", "PretrainTune", "PretrainFix"):
                 # PretrainTune is the default, which results do not repeat.
                 setting = None if embedding == "PretrainTune" else embedding
-                row = Runs(
-                    stored("words"), corpus=corpus, encoder=encoder, model__embedding=setting
-                )
+                row = Runs("words", corpus=corpus, encoder=encoder, model__embedding=setting)
                 if not row.runs:
                     continue
                 methods = ("word_mixup", "sentence_mixup")
                 source = {"corpus": corpus, "encoder": encoder, "setting": embedding}
-                known = published("survey", **source)
-                gains = [points(published_gain(method, **source)) for method in methods if known]
+                known = ", ".join(gains("words", *methods, **source))
                 model = {"kim_cnn": "CNN", "lstm": "LSTM"}[encoder]
                 cells = [row.cell(method) for method in methods]
                 name = f"{model}, {embedding}"
-                wanted.append(
-                    [corpus.upper(), name, ", ".join(gains) or "gains", row.plain(), *cells]
-                )
+                wanted.append([corpus.upper(), name, known or "no number", row.plain(), *cells])
     assert rows(the_table("data", "model")) == wanted
 
 
 def test_mixup_transformer():
     wanted = []
-    directions = {"sts_b": -1, "rte": +1}
+    corpora = ("sts_b", "rte")
     for share in (0.1, 0.4, None):
         line = [f"{share or 1:.0%}".replace("%", " %")]
-        for corpus, direction in directions.items():
-            row = Runs(stored("mixup_transformer"), corpus=corpus, data__labelled_share=share)
-            line += [row.plain(), row.cell("mixup_transformer", direction)]
+        for corpus in corpora:
+            row = Runs("mixup_transformer", corpus=corpus, data__labelled_share=share)
+            line += [row.plain(), row.cell("mixup_transformer")]
         wanted.append(line)
     line = ["published, `bert-base`, 100 %"]
-    for corpus in directions:
-        [plain] = published("survey", corpus=corpus, method="supervised")
-        gain = published_gain("mixup_transformer", corpus=corpus)
-        assert gain * directions[corpus] > 0
-        line += [f"{plain.get('accuracy') or plain['correlation']:.1f}", points(gain)]
+    path = PUBLISHED / "mixup_transformer.toml"
+    cells = tomllib.loads(path.read_text(encoding="utf-8"))["cell"]
+    for corpus in corpora:
+        [plain] = [x for x in cells if x["corpus"] == corpus and x["method"] == "supervised"]
+        score = plain.get("accuracy") or plain["correlation"]
+        line += [f"{score:.1f}", *gains("mixup_transformer", "mixup_transformer", corpus=corpus)]
     assert rows(the_table("share of the data")) == [*wanted, line]
 
 
@@ -268,10 +275,9 @@ def test_ssmix():
         ("sst2", 2000, "SST-2, 2,000 rows"),
         ("trec", 5212, "TREC, all rows"),
     ):
-        row = Runs(stored("ssmix"), corpus=corpus, labelled=labelled)
-        source = {"corpus": corpus, "encoder": "bert-base"}
-        gains = ", ".join(points(published_gain(method, **source)) for method in methods)
-        said = {500: f"{gains} on all rows", 2000: "the same", 5212: gains}[labelled]
+        row = Runs("ssmix", corpus=corpus, labelled=labelled)
+        known = ", ".join(gains("ssmix", *methods, corpus=corpus))
+        said = {500: f"{known} on all rows", 2000: "the same", 5212: known}[labelled]
         wanted.append([name, row.plain(), *(row.cell(method) for method in methods), said])
     assert rows(the_table("data", "plain")) == wanted
 
@@ -280,56 +286,61 @@ def test_ssmix():
 
 
 def test_seqmix():
-    curves = read_curves([RESULTS / "seqmix.jsonl"])
-    arms = by_arm(curves)
-    for name in arms:  # so F1 of the same seed stand in the same place
-        seeds = [curve["seed"] for curve in curves if arm(curve) == name]
-        assert seeds == list(range(len(seeds)))
-    made, plain = arms["token entropy + SeqMix sub sequence"], arms["token entropy"]
+    arms = by_arm(read_curves([RESULTS / "seqmix.jsonl"]))
     strongest = max(
         ("random", "least confidence", "token entropy"),
         key=lambda name: mean(mean(scores) for scores in arms[name].values()),
     )
-    seed_set = {200: plain[200]}
+    curves = tomllib.loads((PUBLISHED / "seqmix.toml").read_text(encoding="utf-8"))["curve"]
+    theirs = {curve["method"]: mean(curve["f1"]) for curve in curves}
+    made, plain = "token entropy + SeqMix sub sequence", "token entropy"
 
-    path = ROOT / "experiments" / "published" / "seqmix.toml"
-    known = tomllib.loads(path.read_text(encoding="utf-8"))
-    their = known["curves"]
-    validation = mean(their["token_entropy_sub_sequence"]) - mean(their["token_entropy"])
-    test = known["gains"]["conll2003"]
-    at_seed_set = known["seed_set"]["sub_sequence"] - known["seed_set"]["supervised"]
-
-    def line(name, curve, other, gain=None, shown=""):
-        """Of the means over the sizes, seed by seed; differs where the interval has not `gain`."""
-        pairs = [
-            [mean(scores) for scores in zip(*(c[size] for size in other), strict=True)]
-            for c in (curve, other)
+    def line(name, method, labels, over=plain, said=""):
+        [found] = [
+            v
+            for v in verdicts("seqmix")
+            if (v.comparison.method, v.comparison.baseline) == (method, over)
+            and v.comparison.about["labels"] == labels
         ]
-        middle, half = paired_interval(*pairs)
-        ours = f"{paired_gain(*pairs)} ({len(pairs[0])} seeds)"
-        verdict = "" if gain is None else "differs" if abs(gain - middle) > half else "agrees"
-        return [name, ours, shown, verdict]
+        of = found.comparison.published
+        known = "" if of is None else f"{points(of.gain)}{said}"
+        seeds = len(found.comparison.pairs[0])
+        return [name, f"{minus(found.shown)} ({seeds} seeds)", known, found.verdict]
 
-    whole, constrained = (
-        arms[f"seed set alone + SeqMix {pairing}"]
-        for pairing in ("whole sequence", "label constrained")
-    )
+    cells = [v.comparison.published for v in verdicts("seqmix") if v.comparison.published]
+    [of] = [cell for cell in cells if "validation" in cell.setting]
+    assert of.gain == pytest.approx(theirs[made] - theirs[plain], abs=0.005)
+    wanted = [
+        line("sub-sequence + NTE over NTE, mean over the six sizes", made, "200 to 700", plain,
+             " (validation)"),
+        line(f"… over the strongest policy without it ({strongest})", made, "200 to 700",
+             strongest, " (test)"),
+        line("seed set alone, sub-sequence over plain", made, "200", plain, " (test)"),
+        line("seed set alone, whole sequence over plain",
+             "seed set alone + SeqMix whole sequence", "200"),
+        line("seed set alone, label-constrained over plain",
+             "seed set alone + SeqMix label constrained", "200"),
+    ]  # fmt: skip
     assert the_table("", "ours")[0] == ["", "ours", "published", "verdict"]
-    assert rows(the_table("", "ours")) == [
-        line(
-            "sub-sequence + NTE over NTE, mean over the six sizes",
-            *(made, plain, validation, f"{validation:+.1f} (validation)"),
-        ),
-        line(
-            f"… over the strongest policy without it ({strongest})",
-            *(made, arms[strongest], test, f"{test:+} (test)"),
-        ),
-        line(
-            "seed set alone, sub-sequence over plain",
-            *(made, seed_set, at_seed_set, f"{at_seed_set:+.1f}"),
-        ),
-        line("seed set alone, whole sequence over plain", whole, seed_set),
-        line("seed set alone, label-constrained over plain", constrained, seed_set),
+    assert rows(the_table("", "ours")) == wanted
+    # The intervals that an earlier table had as standard deviations.
+    assert [row[1][:10] for row in wanted[:3]] == ["−0.5 ± 1.5", "−1.7 ± 2.2", "−0.2 ± 4.7"]
+    assert {row[3] for row in wanted[:3]} == {NOISE}
+
+
+def test_verdicts_of_the_log():
+    log = (ROOT / "docs" / "log.md").read_text(encoding="utf-8")
+    [table] = [one for one in tables(log) if one[0][:2] == ["results", "comparisons"]]
+    words = (AGREES, DIFFERS, NOISE, NOT_RUN)
+    assert table[0][2:] == list(words)
+    names = ("measure", "digits", "words", "mixup_transformer", "ssmix", "seqmix")
+    assert rows(table) == [
+        [
+            f"`{name}.jsonl`",
+            str(sum(v.p == v.p for v in verdicts(name))),
+            *(str(sum(v.verdict == word for v in verdicts(name))) for word in words),
+        ]
+        for name in names
     ]
 
 

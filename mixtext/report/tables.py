@@ -104,7 +104,7 @@ def comparison(results: Sequence[dict[str, Any]]) -> str:
     """
     alike: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for result in results:
-        alike.setdefault(_kind(result), []).append(_settings(result))
+        alike.setdefault(_kind(result), []).append(settings_of(result))
     varying = {
         kind: {x for one in runs for x in one if len({other.get(x) for other in runs}) > 1}
         for kind, runs in alike.items()
@@ -112,7 +112,7 @@ def comparison(results: Sequence[dict[str, Any]]) -> str:
     groups: dict[tuple, list[dict[str, Any]]] = {}
     for result in results:
         corpus, task, method = _kind(result)
-        settings = _settings(result)
+        settings = settings_of(result)
         shown = sorted(varying[_kind(result)] & settings.keys())
         key = (
             corpus,
@@ -127,7 +127,7 @@ def comparison(results: Sequence[dict[str, Any]]) -> str:
         )
         groups.setdefault(key, []).append(result)
     plain = {
-        (*_beside(r), *_seeds(r)): r for r in results if r["method"] == "supervised" and r["test"]
+        (*beside(r), *_seeds(r)): r for r in results if r["method"] == "supervised" and r["test"]
     }
     # Which metrics there are follows from the targets; those of a single class have a slash.
     names = [name for r in results for name in r["test"] or r["dev"] or ("accuracy", "macro_f1")]
@@ -163,23 +163,28 @@ def _kind(result: dict[str, Any]) -> tuple[str, str, str]:
     return result["corpus"], result.get("task", "single"), result["method"]
 
 
-def _settings(result: dict[str, Any]) -> dict[str, str]:
-    """The settings of a run without what needs no column here.
-
-    A result names those that were changed; the others are shown as their defaults are now.
-    """
-    kind = TaggingRecipe if result.get("task") == TaggingRecipe.task else Recipe
-    if "settings" not in result or result["method"] not in kind.methods:
-        return {}
-    settings = {**defaults(kind, result["method"]), **result["settings"]}
+def settings_of(result: dict[str, Any]) -> dict[str, str]:
+    """The settings of a run as JSON, without what needs no column here; see `all_settings`."""
+    settings = all_settings(result)
     if settings.get("model.start"):
         settings["model.start"] = "…"  # a run folder: each seed has its own
     return {k: json.dumps(v, ensure_ascii=False) for k, v in settings.items() if k not in APART}
 
 
-def _beside(result: dict[str, Any]) -> tuple:
+def all_settings(result: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run, with keys `table.field`; empty of one that names none.
+
+    A result names those that were changed; the others are as their defaults are now.
+    """
+    kind = TaggingRecipe if result.get("task") == TaggingRecipe.task else Recipe
+    if "settings" not in result or result["method"] not in kind.methods:
+        return {}
+    return {**defaults(kind, result["method"]), **result["settings"]}
+
+
+def beside(result: dict[str, Any]) -> tuple:
     """What a run shares with the plain training that it is compared to: rows and model."""
-    settings = _settings(result)
+    settings = settings_of(result)
     same = {k: v for k, v in settings.items() if k.startswith(("data.", "model."))}
     same.pop("model.start", None)
     return (
@@ -198,7 +203,7 @@ def _gain(runs: Sequence[dict[str, Any]], plain: dict[tuple, dict[str, Any]]) ->
     """The cell of the gain; empty for plain training and where it was not run with all seeds."""
     if runs[0]["method"] == "supervised" or not all(r["test"] for r in runs):
         return ""
-    pairs = [(r["test"], plain.get((*_beside(r), *_seeds(r)))) for r in runs]
+    pairs = [(r["test"], plain.get((*beside(r), *_seeds(r)))) for r in runs]
     if any(other is None for _, other in pairs):
         return ""
     main = next(iter(runs[0]["test"]))

@@ -18,6 +18,7 @@ from mixtext.run_folder import (
     PreparedRun,
     Result,
     environment,
+    made_by,
     open_folder,
     refuse_changes,
     train_in,
@@ -104,6 +105,7 @@ def active_run(recipe: TaggingRecipe, folder: Path, quiet: bool) -> ActiveRun:
         "seed": recipe.training.seed,
         "split_seed": recipe.data.split_seed,
         "pool": len(data.pool),
+        "mixtext": made_by(),
     }
     active, training = recipe.active, recipe.training
     return ActiveRun(folder, active, recipe.model, training, data, recipe.mixing, about, quiet)
