@@ -64,6 +64,7 @@ def train(
     folder: str | Path | None = None,
     resume: bool = False,
     quiet: bool = False,
+    need_model: bool = True,
 ) -> Result[Predictor] | Result[TagPredictor]:
     """Trains a recipe and returns what came out: metrics, and the trained model.
 
@@ -74,6 +75,7 @@ def train(
         folder: the run folder; None: `runs/<recipe.name>`.
         resume: go on with an unfinished run; one that is finished is returned as it is.
         quiet: print nothing.
+        need_model: a finished run whose model is gone makes it again; False: it is given back.
 
     Raises:
         InputError: bad input, or a folder that may not be gone on with; nothing that was made
@@ -97,8 +99,8 @@ def train(
                 "corpus and test are given, but a tagger learns from the CoNLL files that its "
                 "recipe names: leave them out."
             )
-        return train_tagger(recipe, folder, resume, quiet)
-    return train_classifier(recipe, folder, corpus, test, resume, quiet)
+        return train_tagger(recipe, folder, resume, quiet, need_model)
+    return train_classifier(recipe, folder, corpus, test, resume, quiet, need_model)
 
 
 def load(run: str | Path, device: str = "auto") -> Predictor | TagPredictor:

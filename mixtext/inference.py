@@ -17,7 +17,7 @@ from mixtext.models.classifier import Classifier
 from mixtext.models.folder import save_parts
 from mixtext.models.settings import ModelSettings
 from mixtext.training.device import choose_device
-from mixtext.training.scoring import predict_rows
+from mixtext.training.scoring import predict_rows, refuse_no_numbers
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Predictor:
             )
         source = rows_of(corpus, self.settings, self.tokenizer)
         pad_to = self.settings.max_length if self.settings.pad_to_max else 0
-        return predict_rows(
+        found = predict_rows(
             self.model,
             source,
             np.arange(len(corpus)),
@@ -93,6 +93,8 @@ class Predictor:
             pad_to=pad_to,
             precision=self.precision,
         )
+        refuse_no_numbers(found)
+        return found
 
     def predict(
         self, texts: Iterable[str], pairs: Iterable[str] | None = None

@@ -23,6 +23,7 @@ import torch
 from mixtext.api import prepare, train
 from mixtext.errors import InputError
 from mixtext.files import read_json
+from mixtext.models.folder import has_model
 from mixtext.recipe import Recipe
 from mixtext.run_folder import open_folder
 from mixtext.tagging.recipe import TaggingRecipe
@@ -51,7 +52,8 @@ class Job:
     @property
     def finished(self) -> bool:
         """Something came out of it; of what recipe, `do` looks at."""
-        return (self.folder / ("curve.json" if self.active else "result.json")).is_file()
+        told = (self.folder / ("curve.json" if self.active else "result.json")).is_file()
+        return told and not (self.keep_model and not has_model(self.folder))
 
     def check(self) -> None:
         """Refuses what `do` would refuse; makes back-translations that the recipe asks for."""
@@ -66,10 +68,17 @@ class Job:
         """Runs it, or goes on with it; a finished one gives what it gave."""
         if self.active:
             assert isinstance(self.recipe, TaggingRecipe)
-            begin_active(self.recipe, self.folder, resume=True, quiet=True).go_on()
+            run = begin_active(self.recipe, self.folder, resume=True, quiet=True)
+            run.go_on(need_model=self.keep_model)
             values = read_json(self.folder / "curve.json")
         else:
-            values = train(self.recipe, folder=self.folder, resume=True, quiet=True).values
+            values = train(
+                self.recipe,
+                folder=self.folder,
+                resume=True,
+                quiet=True,
+                need_model=self.keep_model,
+            ).values
         for part in ("checkpoints", "model")[: 2 - self.keep_model]:
             shutil.rmtree(self.folder / part, ignore_errors=True)
         return values

@@ -337,10 +337,11 @@ def train_classifier(
     test: Corpus | None = None,
     resume: bool = False,
     quiet: bool = False,
+    need_model: bool = True,
 ) -> Result[Predictor]:
     """Trains a recipe in a run folder; arguments and errors as in `api.train`."""
     prepare = partial(Run.prepare, recipe, corpus, test)
-    return train_in(folder, recipe, prepare, load, resume, quiet)
+    return train_in(folder, recipe, prepare, load, resume, quiet, need_model)
 
 
 def evaluate(predictor: Predictor, corpus: Corpus) -> dict[str, float]:

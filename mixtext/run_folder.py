@@ -31,6 +31,7 @@ import torch
 from mixtext import __version__
 from mixtext.errors import InputError
 from mixtext.files import WAY_OUT, checksum, locked, make_folder, read_json, write_json, write_text
+from mixtext.models.folder import has_model
 from mixtext.recipe import AnyRecipe, build_recipe, dump_recipe, flat
 from mixtext.settings import read_toml
 from mixtext.training.loop import Trainer
@@ -191,13 +192,16 @@ def _is_blank(path: Path) -> bool:
 
 
 @contextmanager
-def open_folder(path: Path, recipe: AnyRecipe, resume: bool) -> Iterator[RunFolder]:
+def open_folder(
+    path: Path, recipe: AnyRecipe, resume: bool, need_model: bool = False
+) -> Iterator[RunFolder]:
     """Opens a run folder and, where a run has begun in it that is not finished, locks it.
 
     Args:
         path: the folder; it need not exist, and is made by `RunFolder.begin`.
         recipe: what is to be run.
         resume: the folder may hold this very run.
+        need_model: a run whose model is gone counts as not finished.
 
     Raises:
         InputError: the folder holds something else, or a run that may not be gone on with; another
@@ -218,14 +222,15 @@ def open_folder(path: Path, recipe: AnyRecipe, resume: bool) -> Iterator[RunFold
                 f"run folder {path} already holds another recipe ({saved}): "
                 "name another folder with --run."
             )
-        if not (resume and finished.is_file()):
+        whole = finished.is_file() and not (need_model and not has_model(path))
+        if not (resume and whole):
             lock.enter_context(locked(path))
         if not resume:
             raise InputError(
                 f"run folder {path} already holds this run: add --resume to go on with it, or name "
                 "another folder with --run."
             )
-        yield RunFolder(path, False, read_json(finished) if finished.is_file() else None, lock)
+        yield RunFolder(path, False, read_json(finished) if whole else None, lock)
 
 
 # ---- a run in it
@@ -353,6 +358,7 @@ def train_in(
     load: Callable[[Path], P],
     resume: bool,
     quiet: bool,
+    need_model: bool = True,
 ) -> Result[P]:
     """Trains a recipe of any kind in a run folder; a run that is finished is given back.
 
@@ -363,12 +369,16 @@ def train_in(
         load: loads the model of a run folder.
         resume: go on with an unfinished run.
         quiet: print nothing.
+        need_model: of a finished run whose model is gone, make the model again: from its last
+            checkpoint, or without one by the same training, which gives the same.
     """
-    with open_folder(folder, recipe, resume) as opened:
+    with open_folder(folder, recipe, resume, need_model) as opened:
         if opened.result is not None:
             return Result(folder, opened.result, partial(load, folder))
         run = prepare()
         notes = opened.begin(recipe, run.environment())
+        if (folder / "result.json").is_file():
+            notes.append(f"the model of {folder} is gone: it is made again")
         if not quiet:
             lines = [run.describe(), *(f"note      {note}" for note in notes)]
             print("\n".join(lines), file=sys.stderr)

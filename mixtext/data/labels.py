@@ -74,7 +74,7 @@ def encode_labels(
                 "so give its name, a whole number, or None."
             )
     if label_names is None:
-        plain = [None if x is None else str(x) for x in plain]
+        plain = [None if x is None else name_of(x) for x in plain]
         names = sorted_names({x for x in plain if x is not None})
     else:
         names = [str(x) for x in label_names]
@@ -94,6 +94,11 @@ def encode_labels(
             )
         numbers[row] = found
     return numbers, names
+
+
+def name_of(label: str | float) -> str:
+    """A label as a name; true and false as JSON writes them."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def sorted_names(names: Iterable[str]) -> list[str]:
@@ -212,6 +217,7 @@ class Labeller(Cells):
             return None
         if label in self.index:
             return self.index[label]
+        label = name_of(cell).strip().strip("\ufeff")
         # Tables that turn a column with gaps into floating point write 1.0 for class 1.
         label = re.sub(r"(?<=\d)\.0$", "", label) if _is_number(label) else label
         if self.names is None:

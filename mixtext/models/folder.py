@@ -88,6 +88,11 @@ def model_folder(run: Path) -> Path:
     return inner if (inner / ABOUT).is_file() else run
 
 
+def has_model(run: Path) -> bool:
+    """Whether a run folder holds a model."""
+    return model_folder(run) != run
+
+
 def read_about(run: Path) -> dict[str, Any]:
     """What `mixtext.json` says of the model of a run folder, or of a model folder.
 

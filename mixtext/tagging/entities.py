@@ -18,6 +18,7 @@ from mixtext.tagging.settings import TaggerSettings
 from mixtext.tagging.tagger import Tagger
 from mixtext.tagging.training import tag_metrics, tag_probabilities
 from mixtext.training.device import choose_device
+from mixtext.training.scoring import refuse_no_numbers
 
 # As the words of newswire corpora: numbers and abbreviations whole, other signs apart.
 WORD = re.compile(r"\d+(?:[.,:/-]\d+)+|(?:[^\W\d_]\.){2,}|\w+(?:[-'’]\w+)*|[^\w\s]|_")
@@ -67,7 +68,9 @@ class TagPredictor:
         tokens = tokenise_sentences(
             self.tokenizer, sentences, settings.max_length, settings.overlap
         )
-        return tag_probabilities(self.model, tokens, precision=self.precision)
+        found = tag_probabilities(self.model, tokens, precision=self.precision)
+        refuse_no_numbers(np.concatenate(found))
+        return found
 
     def tags(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """The most probable tag of every word; of long sentences too, none is left out."""

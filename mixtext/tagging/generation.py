@@ -108,6 +108,15 @@ def encoder_table(
     if emit == "text":
         present = {word if is_cased else word.lower() for word in words}
         allowed &= np.array([name in present for name in names])
+    if not allowed.any():
+        raise InputError(
+            "seqmix.emit is 'text', but no word of the sentences is a token of the encoder's "
+            "tokenizer: set it to 'vocabulary', name word vectors in seqmix.vectors, or choose "
+            "another model.encoder."
+            if emit == "text"
+            else "seqmix.emit is 'vocabulary', but no token of the encoder's tokenizer is a whole "
+            "word: name word vectors in seqmix.vectors, or choose another model.encoder."
+        )
     table = np.concatenate([embeddings[:size], *(vector[None] for _, vector in extra)])
     return WordTable(
         [*names, *(word for word, _ in extra)],
@@ -246,7 +255,10 @@ class Maker:
         encoder, tokenizer = load_encoder(self.encoder)
         model: Any = encoder.model
         embeddings = model.get_input_embeddings().weight.detach().numpy()
-        return encoder_table(embeddings, tokenizer, words, self.settings.emit)
+        try:
+            return encoder_table(embeddings, tokenizer, words, self.settings.emit)
+        except InputError as error:
+            raise InputError(f"{self.encoder}: {error}") from None
 
     @cached_property
     def judge(self) -> PerplexityRange:

@@ -181,7 +181,10 @@ def nearest_tokens(
         best[nearer] = first + token[nearer]
         best_distance[nearer] = distance[nearer, token[nearer]]
     if (best < 0).any():
-        raise InputError("A target has no token left to choose: allow more tokens.")
+        raise InputError(
+            f"of the {allowed.sum()} words that may come out of SeqMix none is left for a place: "
+            "set seqmix.emit to 'vocabulary', or give more sentences."
+        )
     return best
 
 

@@ -30,6 +30,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mixtext.errors import InputError
 from mixtext.files import WAY_OUT, locked, read_json, write_json, write_text
+from mixtext.models.folder import has_model
 from mixtext.tagging.conll import TaggedCorpus, conll_text, read_conll, sentence_ids
 from mixtext.tagging.data import TagData
 from mixtext.tagging.generation import Generated, Maker, show, soft_sentences
@@ -91,8 +92,11 @@ class ActiveRun:
     about: dict[str, Any]
     quiet: bool = False
 
-    def go_on(self) -> State:
+    def go_on(self, need_model: bool = True) -> State:
         """Goes on until the last round is trained, or until a person is to label.
+
+        Args:
+            need_model: if the model is gone, make it again.
 
         Raises:
             InputError: another process is at work in the folder, or one of its files is damaged.
@@ -110,7 +114,11 @@ class ActiveRun:
                 ):
                     self.reveal(state)
                 else:
-                    return state
+                    break
+            if need_model and not has_model(self.folder):
+                self.restore(state)
+            if state.phase == "label":
+                return state
             write_json(self.folder / "curve.json", {**self.about, "curve": state.curve})
             return state
 
@@ -184,17 +192,7 @@ class ActiveRun:
         last = state.round == self.settings.rounds
         labelled = [*self.labelled(state)]
         made = [self.generated(k) for k in range(state.round + 1)]
-        train = SoftSentences([], [], [])
-        for k, part in enumerate(labelled):
-            train += hard_sentences(part) + soft_sentences(made[k], f"generated/{k}/")
-        steps = plan_steps(self.training, sum(map(len, labelled))).total
-        training = replace(
-            self.training,
-            steps=steps,
-            epochs=0,
-            evaluate_every=steps,
-            checkpoint_every=self.training.checkpoint_every or steps,
-        )
+        train, training = self.lesson(state)
         point = self.folder / "points" / f"round-{state.round:02d}"
         model, tokenizer, outcome = self.fit(train, point, training)
         committee = [model]
@@ -219,8 +217,7 @@ class ActiveRun:
         state.generator = dict(generator.bit_generator.state)
         state.phase = "done" if last else "label"
         if last or self.settings.annotator == "person":
-            folder, names = self.folder / "model", self.data.seed.tag_names
-            save_tagger(folder, model, tokenizer, self.model, names, training.precision)
+            self.export(model, tokenizer)
         self.draw(state)
         self.save(state)
         for checkpoints in point.rglob("checkpoints"):  # the state is safe: they have served
@@ -231,6 +228,36 @@ class ActiveRun:
             f"{state.curve[-1]['generated']} generated sentences"
             + (f", F1 {found['f1']:.4f}" if found else "")
         )
+
+    def lesson(self, state: State) -> tuple[SoftSentences, TrainingSettings]:
+        """All that a round's model learns from, and how."""
+        labelled = [*self.labelled(state)]
+        train = SoftSentences([], [], [])
+        for k, part in enumerate(labelled):
+            train += hard_sentences(part) + soft_sentences(self.generated(k), f"generated/{k}/")
+        steps = plan_steps(self.training, sum(map(len, labelled))).total
+        training = replace(
+            self.training,
+            steps=steps,
+            epochs=0,
+            evaluate_every=steps,
+            checkpoint_every=self.training.checkpoint_every or steps,
+        )
+        return train, training
+
+    def restore(self, state: State) -> None:
+        """Makes the model of the last round again, by the same training."""
+        self.say(f"the model of {self.folder} is gone: it is made again")
+        again = self.folder / "points" / "again"
+        train, training = self.lesson(state)
+        model, tokenizer, _ = self.fit(train, again, training)
+        self.export(model, tokenizer)
+        shutil.rmtree(again, ignore_errors=True)
+
+    def export(self, model: Tagger, tokenizer: Any) -> None:
+        """Writes the model folder."""
+        folder, names = self.folder / "model", self.data.seed.tag_names
+        save_tagger(folder, model, tokenizer, self.model, names, self.training.precision)
 
     def fit(
         self, train: SoftSentences, folder: Path, training: TrainingSettings, member: int = 0

@@ -218,10 +218,15 @@ class TaggerRun(PreparedRun[TagPredictor]):
 
 
 def train_tagger(
-    recipe: TaggingRecipe, folder: Path, resume: bool = False, quiet: bool = False
+    recipe: TaggingRecipe,
+    folder: Path,
+    resume: bool = False,
+    quiet: bool = False,
+    need_model: bool = True,
 ) -> Result[TagPredictor]:
     """Trains on labelled sentences and those generated from them; errors as in `api.train`."""
-    return train_in(folder, recipe, partial(TaggerRun.prepare, recipe), load_tagger, resume, quiet)
+    prepare = partial(TaggerRun.prepare, recipe)
+    return train_in(folder, recipe, prepare, load_tagger, resume, quiet, need_model)
 
 
 def evaluate_tagger(run: Path, file: str, options: ReadOptions = UNSAID) -> dict[str, float]:

@@ -49,6 +49,11 @@ class Checkpoints:
         self.metrics = folder.parent / "metrics.jsonl"
 
     @property
+    def finished(self) -> bool:
+        """The run has a result; then its checkpoints may have been deleted."""
+        return (self.folder.parent / "result.json").is_file()
+
+    @property
     def index(self) -> dict[str, str]:
         """File names by role: `last` and `best`; empty before the first checkpoint; see `saved`."""
         return {role: name for role, name in self.saved().items() if role != SUMS}
@@ -62,7 +67,8 @@ class Checkpoints:
         if not self.index_path.is_file():
             # Runs of an earlier version had none before their first checkpoint, but the folder.
             whole = [*self.folder.glob("step-*/state.json")]
-            if whole or (self.metrics.is_file() and not self.folder.is_dir()):
+            lost = self.metrics.is_file() and not (self.folder.is_dir() or self.finished)
+            if whole or lost:
                 raise InputError(f"{self.index_path} is missing: {WAY_OUT}.")
             return {}
         index = read_json(self.index_path)

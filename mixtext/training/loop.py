@@ -187,15 +187,10 @@ class Trainer(Generic[M, B]):
     def _evaluate(self, state: TrainingState, monitor: Monitor, checkpoints: Checkpoints) -> None:
         model = self.method.evaluated(self.model)
         if self.settings.score_labelled:
-            monitor.measured(state.step, "labelled", self.measure(model, "labelled"))
+            monitor.measured(state.step, "labelled", self._score(model, "labelled", state))
         if not self.has_dev:
             return
-        metrics = self.measure(model, "dev")
-        if not math.isfinite(metrics["loss"]):  # before these weights replace good ones
-            raise Diverged(
-                f"the loss on dev is {metrics['loss']} after step {state.step}: lower the learning "
-                "rates."
-            )
+        metrics = self._score(model, "dev", state)  # before these weights replace good ones
         monitor.measured(state.step, "dev", metrics)
         select = self.settings.select
         key = next(iter(metrics)) if select == "auto" else select
@@ -204,12 +199,21 @@ class Trainer(Generic[M, B]):
             (metrics[key], -metrics["loss"]) > (state.best[key], -state.best["loss"])
         )
         if ties and self.settings.test_at_every_tie:
-            state.test = self.measure(model, "test")
+            state.test = self._score(model, "test", state)
             monitor.measured(state.step, "test", state.test)
         state.waited = 0 if better else state.waited + 1
         if better:
             state.best_step, state.best = state.step, metrics
             state.best_file = checkpoints.save_best(state.step, model)
+
+    def _score(self, model: M, part: str, state: TrainingState) -> dict[str, float]:
+        metrics = self.measure(model, part)
+        if not all(map(math.isfinite, metrics.values())):
+            raise Diverged(
+                f"the loss on {part} is {metrics['loss']} after step {state.step}: lower the "
+                "learning rates."
+            )
+        return metrics
 
     def _checkpoint(self, state: TrainingState, monitor: Monitor, checkpoints: Checkpoints) -> None:
         values = {**asdict(state), "metrics_bytes": monitor.bytes_written()}
@@ -231,7 +235,7 @@ class Trainer(Generic[M, B]):
             model.load_state_dict(best, strict=False)  # the memory is not among them
         # A run that was killed here does this once more and writes the same line.
         monitor.open_final()
-        test = state.test or self.measure(model, "test")
+        test = state.test or self._score(model, "test", state)
         if test and not state.test:
             monitor.measured(state.step, "test", test)
         monitor.hparams(hparams, test or state.best)

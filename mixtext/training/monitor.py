@@ -1,6 +1,7 @@
 """The monitor: metrics.jsonl is the truth, TensorBoard the view, a bar or plain lines the voice."""
 
 import json
+import math
 import os
 import sys
 import time
@@ -190,8 +191,12 @@ class Monitor:
         clock = {"seconds": round(time.monotonic() - self.started, 3)}
         if speed is not None:
             clock["rows_per_second"] = round(speed, 2)
+        values = {  # JSON has no NaN
+            k: None if isinstance(v, float) and not math.isfinite(v) else v
+            for k, v in values.items()
+        }
         line = {"step": step, "kind": kind, **values, "clock": clock}
-        self.file.write(json.dumps(line) + "\n")
+        self.file.write(json.dumps(line, allow_nan=False) + "\n")
         self.file.flush()
 
     def _say(self, text: str) -> None:

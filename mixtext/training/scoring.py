@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from mixtext.data.batches import Source, in_length_order
+from mixtext.errors import InputError
 from mixtext.models.classifier import Classifier
 from mixtext.training.device import autocast
 
@@ -39,3 +40,16 @@ def predict_rows(
         result[places] = answers.cpu().numpy()
     model.train(training)
     return result if result is not None else np.empty((0, 0), dtype=np.float32)
+
+
+def refuse_no_numbers(answers: np.ndarray) -> None:
+    """Refuses what no file of answers can hold.
+
+    Raises:
+        InputError: an answer is infinite or no number.
+    """
+    if not np.isfinite(answers).all():
+        raise InputError(
+            "the model answers with something that is no number (NaN or infinity): its weights are "
+            "damaged; train it again, or give another run."
+        )

@@ -223,9 +223,9 @@ def test_memory_of_the_search():
 def test_no_token_left():
     table = np.eye(3, dtype=np.float32)
     targets = np.zeros((1, 3))
-    with pytest.raises(InputError, match="no token left"):
+    with pytest.raises(InputError, match="none is left for a place"):
         nearest_tokens(targets, table, np.array([True, True, False]), np.array([[0, 1]]))
-    with pytest.raises(InputError, match="no token left"):
+    with pytest.raises(InputError, match="none is left for a place"):
         nearest_tokens(targets * np.nan, table, np.ones(3, dtype=bool), None)
 
 
