@@ -23,7 +23,7 @@ from mixtext.data_commands import (
     recipe_fields,
 )
 from mixtext.errors import InputError
-from mixtext.model_commands import evaluate, predict
+from mixtext.model_commands import evaluate, export, predict
 
 if TYPE_CHECKING:
     from mixtext.data.corpus import Corpus
@@ -280,6 +280,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "inspect-data": inspect_data,
     "new-recipe": new_recipe,
     "backtranslate": back_translate,
+    "export": export,
     "table": table,
     "plot": plot,
     "active": active,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -149,6 +149,58 @@ def predict(
     else:
         answers = _of_file(model, run, kind, file, read)
     _write(answers, out, [] if isinstance(model, TagPredictor) else model.label_names)
+    return 0
+
+
+def export(
+    run: Annotated[Path, POSITIONAL],
+    format: Literal["safetensors", "onnx"] = "safetensors",
+    int8: bool = False,
+    out: Path | None = None,
+    data: Path | None = None,
+    license: str = "unknown",
+    push: str = "",
+) -> int:
+    """Take a model out: mixtext export RUN --format onnx|safetensors [--int8] [--push NAME]
+
+    Writes a new folder with the model and a model card, README.md: labels, data, budget, scores
+    with intervals, versions, and the licences to fill in. The folder is there when it is whole.
+
+    Args:
+        run: a run folder, or the model folder in it.
+        format: safetensors: the Hugging Face folder; onnx: model.onnx for onnxruntime, compared
+            with the model before it is kept.
+        int8: round the weights of the ONNX file to int8, and count the answers that this changes:
+            on dev, else test, else the labelled rows of the run, 1,000 at most, or on --data.
+        out: the new folder; if not given, RUN-onnx, RUN-onnx-int8 or RUN-safetensors.
+        data: rows to count on instead of the run's own: a file as `mixtext predict --file` takes.
+        license: of the model, as the hub spells it, such as mit or apache-2.0.
+        push: upload the folder to the hub under this name; it is private where it is new.
+    """
+    if data is not None and not int8:
+        raise InputError("--data is for --int8, which counts on it: give both, or leave it out.")
+
+    from mixtext.export.folder import check_name, export_model, push_folder
+    from mixtext.export.rows import rows_of_file, rows_of_run
+    from mixtext.models.folder import read_about
+
+    read_about(run)
+    if push:
+        check_name(push)
+    rows = None
+    if int8:
+        rows = rows_of_run(run) if data is None else rows_of_file(run, data)
+    kind = f"{format}-int8" if int8 else format
+    place = run.resolve()
+    made = export_model(
+        run, out or place.with_name(f"{place.name}-{kind}"), format, int8, rows, license
+    )
+    size = sum(path.stat().st_size for path in made.folder.iterdir())
+    print(f"wrote {made.folder} ({size / 1e6:.1f} MB)")
+    for note in made.notes:
+        print(note)
+    if push:
+        print(f"pushed {push_folder(made.folder, push)}")
     return 0
 
 

@@ -2,7 +2,7 @@
 
     errors, deferred <- files, settings <- data, mixing, losses, metrics, pseudo_labels <- models
            <- methods <- training <- inference, recipe <- run_folder <- run, tagging
-           <- api, estimator, report, starter <- jobs <- ray <- sweep
+           <- api, estimator, report, starter <- export, jobs <- ray <- sweep
            <- active_commands, data_commands <- model_commands <- cli
 
 backtranslate stands beside: it imports nothing from mixtext, and only data/views.py, files.py and
@@ -42,6 +42,7 @@ RANKS = {
     "estimator": 9,
     "report": 9,
     "starter": 9,
+    "export": 10,
     "jobs": 10,
     "ray": 11,
     "sweep": 12,

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest, pearsonr
 from seqeval.metrics import classification_report, f1_score, precision_score, recall_score
 from seqeval.metrics.sequence_labeling import get_entities
 
 from mixtext.errors import InputError
-from mixtext.metrics import classification_metrics, guess_metrics
+from mixtext.metrics import classification_metrics, guess_metrics, interval
 from mixtext.tagging.metrics import entity_spans, span_metrics
 
 
@@ -130,3 +131,27 @@ def test_spans_by_hand():
 def test_spans_of_other_lengths_are_refused():
     with pytest.raises(InputError, match="one tag for each token"):
         span_metrics([["O", "O"]], [["O"]])
+
+
+@pytest.mark.parametrize(("right", "rows"), [(0, 5), (3, 7), (80, 100), (999, 1000)])
+def test_interval_of_an_accuracy_is_that_of_wilson(right, rows):
+    wanted = binomtest(right, rows).proportion_ci(method="wilson")
+    assert interval("accuracy", right / rows, rows) == pytest.approx((wanted.low, wanted.high))
+
+
+def test_interval_of_a_correlation_is_that_of_fisher():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=50)
+    found = pearsonr(x, x + generator.normal(size=50))
+    wanted = found.confidence_interval(0.95)
+    low, high = interval("pearson", found.statistic, 50)
+    assert (low, high) == pytest.approx((wanted.low, wanted.high))
+    wider = interval("spearman", found.statistic, 50)
+    assert wider[0] < low and wider[1] > high
+    assert interval("spearman", 0.0, 50) == pytest.approx(interval("pearson", 0.0, 50))
+
+
+def test_no_interval_where_none_is_known():
+    assert interval("macro_f1", 0.5, 100) is None and interval("loss", 0.5, 100) is None
+    assert interval("accuracy", 0.5, 0) is None and interval("pearson", 0.5, 3) is None
+    assert interval("spearman", 1.0, 100) is None
