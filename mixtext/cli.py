@@ -5,9 +5,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import tyro
 
@@ -23,7 +24,8 @@ from mixtext.data_commands import (
     recipe_fields,
 )
 from mixtext.errors import InputError
-from mixtext.model_commands import evaluate, export, predict
+from mixtext.model_commands import JSON, evaluate, export, predict
+from mixtext.settings import near
 
 if TYPE_CHECKING:
     from mixtext.data.corpus import Corpus
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     pass
 
+_loud: list[TextIO] = []  # where complaints go while --quiet keeps all else off the screen
 POSITIONAL = tyro.conf.Positional
 
 
@@ -40,6 +43,7 @@ def train(
     run: Path | None = None,
     resume: bool = False,
     dry_run: bool = False,
+    as_json: JSON = False,
 ) -> int:
     """Train a recipe: mixtext train RECIPE [table.field=value …] [--run FOLDER] [--resume]
 
@@ -55,6 +59,7 @@ def train(
         resume: go on where a killed run stopped; a finished run only prints its scores.
         dry_run: print the plan, the split sizes, what the same labels give in a second without
             training, and a time estimate from three timed steps.
+        as_json: print result.json as one line.
     """
     from mixtext.api import load_recipe, prepare
     from mixtext.api import train as train_it
@@ -69,6 +74,9 @@ def train(
         print(f"time      about {_minutes(prepared.estimate())} on this machine, now")
         return 0
     result = train_it(loaded, folder=folder, resume=resume)
+    if as_json:
+        print(json.dumps(result.values, ensure_ascii=False))
+        return 0
     chosen = result["best_step"] if result["dev"] else result["steps"]
     print(f"best  weights of step {chosen} of {result['steps']}")
     for part in ("dev", "test"):
@@ -120,7 +128,7 @@ def sweep(
     if swept.results:
         print(comparison(swept.results))
     for name, reason in swept.failed.items():
-        print(f"mixtext: {name} has no result: {reason}", file=sys.stderr)
+        _complain(f"{name} has no result: {reason}")
     return 1 if swept.failed else 0
 
 
@@ -128,6 +136,7 @@ def table(
     runs: Annotated[tuple[Path, ...], POSITIONAL],
     published: Path | None = None,
     baseline: str = "",
+    as_json: JSON = False,
 ) -> int:
     """Compare finished runs: mixtext table RUN|FOLDER … [--published FILE] [--baseline METHOD]
 
@@ -141,15 +150,23 @@ def table(
         runs: run folders, folders that hold some, or files of results, one JSON object a line.
         published: a TOML file of published numbers, such as those in experiments/published.
         baseline: the method, or arm of a curve, to compare with; if not given, supervised.
+        as_json: print the rows of the table as one JSON array.
     """
-    from mixtext.report.tables import comparison, read_results
+    from mixtext.report.tables import compared, comparison, read_results
 
     if published is None and not baseline:
-        print(comparison(read_results(runs)))
+        results = read_results(runs)
+        print(json.dumps(compared(results), ensure_ascii=False) if as_json else comparison(results))
         return 0
     from mixtext.report.verdicts import verdict_table, verdicts_of
 
-    print(verdict_table(verdicts_of(runs, published, baseline or "supervised")))
+    verdicts = verdicts_of(runs, published, baseline or "supervised")
+    if as_json:
+        found = [dataclasses.asdict(x) for x in verdicts]  # NaN, which JSON lacks, is null
+        plain = [{k: None if v != v else v for k, v in one.items()} for one in found]
+        print(json.dumps(plain, ensure_ascii=False))
+    else:
+        print(verdict_table(verdicts))
     return 0
 
 
@@ -293,28 +310,37 @@ COMMANDS: dict[str, Callable[..., int]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0; 2 for bad input; 3 for a lost training."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    arguments = _in_order(sys.argv[1:] if arguments is None else arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    quiet = "--quiet" in arguments[1:]
+    arguments = _in_order([x for x in arguments if x != "--quiet" or not quiet])
     if arguments == ["--version"]:
         print(f"mixtext {__version__}")
         return 0
     commands, prog = COMMANDS, "mixtext"
     about = (
-        "Text classification from few labels: MixText and the mixup family. "
-        "--version prints the version."
+        "Text classification from few labels: MixText and the mixup family. --version prints the "
+        "version; --quiet, behind any command, leaves out progress and notes."
     )
     if arguments[:1] == ["active"] and arguments[1:]:
         commands, prog, arguments = ACTIVE_COMMANDS, "mixtext active", arguments[1:]
         about = "Active learning for tagging, with sentences made by SeqMix."
-    try:
-        return int(
-            tyro.extras.subcommand_cli_from_dict(
-                commands,
-                prog=prog,
-                description=about,
-                args=arguments,
-                config=(tyro.conf.FlagCreatePairsOff,),
-            )
+    if arguments and arguments[0] not in commands and not arguments[0].startswith("-"):
+        _complain(
+            f"there is no command {arguments[0]!r}{near(arguments[0], commands)}; commands are "
+            f"{', '.join(commands)}."
         )
+        return 2
+    try:
+        with _silence() if quiet else nullcontext():
+            return int(
+                tyro.extras.subcommand_cli_from_dict(
+                    commands,
+                    prog=prog,
+                    description=about,
+                    args=arguments,
+                    config=(tyro.conf.FlagCreatePairsOff,),
+                )
+            )
     except InputError as error:
         print(f"mixtext: {error}", file=sys.stderr)
         return 2
@@ -335,6 +361,21 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"mixtext: {error}", file=sys.stderr)
         return codes[type(error).__name__]
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps progress and notes off the screen; what goes wrong is still said, by `_complain`."""
+    _loud.append(sys.stderr)
+    try:
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
+            yield
+    finally:
+        _loud.pop()
+
+
+def _complain(sentence: str) -> None:
+    print(f"mixtext: {sentence}", file=_loud[-1] if _loud else sys.stderr)
 
 
 def _in_order(arguments: list[str]) -> list[str]:

@@ -1,7 +1,9 @@
 """Commands that look at data or list what there is. Each is a function, its help the docstring."""
 
+import json
 import shlex
 import shutil
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,7 @@ from mixtext.data.read.options import ReadOptions
 from mixtext.errors import InputError
 
 POSITIONAL = tyro.conf.Positional
+JSON = Annotated[bool, tyro.conf.arg(name="json")]
 
 
 class Flags(ReadOptions):
@@ -34,6 +37,7 @@ def inspect_data(
     read: ReadFlags = UNSAID,
     encoder: str = "minilm",
     max_length: int = 64,
+    as_json: JSON = False,
 ) -> int:
     """Look at a corpus before training: mixtext inspect-data FILE|FOLDER|NAME
 
@@ -48,6 +52,7 @@ def inspect_data(
         read: How it is read:
         encoder: whose tokenizer counts the tokens.
         max_length: tokens beyond which a text would be cut.
+        as_json: print the numbers as one JSON object; notes go to standard error.
     """
     from mixtext.data.inspection import describe, inspect
     from mixtext.data.read.catalogue import load_any
@@ -59,20 +64,20 @@ def inspect_data(
 
         settings, train, tagged = discover(data, read, str(test or ""))
         report = inspect_tagged(train, tagged, load_tokenizer(encoder), max_length)
-        print(describe_tagged(report, settings.scheme))
-        _print_notes(train, tagged)
+        _print_found(report, describe_tagged(report, settings.scheme), as_json, train, tagged)
         return 0
     corpus, held = load_any(data, read, root=root, test=test)
     tokenizer = None if corpus.rows == "vectors" else load_tokenizer(encoder)
-    print(describe(inspect(corpus, held, tokenizer, max_length)))
-    _print_notes(corpus, held)
+    report = inspect(corpus, held, tokenizer, max_length)
+    _print_found(report, describe(report), as_json, corpus, held)
     return 0
 
 
-def _print_notes(*parts: Any) -> None:
-    """Prints what was found in corpora, parts that are None left out."""
+def _print_found(report: dict[str, Any], described: str, as_json: bool, *parts: Any) -> None:
+    """Prints a report and the notes on corpora, parts that are None left out."""
+    print(json.dumps(report, ensure_ascii=False) if as_json else described)
     for note in dict.fromkeys(note for part in parts if part is not None for note in part.notes):
-        print(f"note: {note}")
+        print(f"note: {note}", file=sys.stderr if as_json else sys.stdout)
 
 
 def new_recipe(

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from mixtext.data.read.options import ReadOptions
-from mixtext.data_commands import UNSAID, ReadFlags
+from mixtext.data_commands import JSON, UNSAID, ReadFlags
 from mixtext.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mixtext.tagging.entities import TagPredictor
 
 POSITIONAL = tyro.conf.Positional
-JSON = Annotated[bool, tyro.conf.arg(name="json")]
 CHUNK = 512  # rows that are read, answered and written together
 
 

@@ -640,3 +640,39 @@ def test_a_byte_level_tokenizer_with_tokens_of_its_own(recipe, tmp_path, capsys,
     # Padding beside a longer text changes nothing.
     for name, p in alone["probabilities"].items():
         assert abs(p - together[0]["probabilities"][name]) < 2e-6
+
+
+def test_a_mistyped_command_is_told_the_nearest(refused):
+    assert "no command 'trian' (did you mean 'train'?)" in refused("trian", "x.toml")
+    assert "commands are train, sweep" in refused("xyz")
+    assert "(did you mean 'query'?)" in refused("active", "qeury")
+
+
+def test_completion_is_printed(capsys):
+    with pytest.raises(SystemExit) as done:
+        main(["--tyro-print-completion", "bash"])
+    assert not done.value.code
+    out = capsys.readouterr().out
+    assert "complete" in out and "inspect-data" in out
+
+
+def test_quiet_and_json(recipe, trained, tmp_path, capsys, encoder, corpus_file):
+    run = ["train", recipe(), "--run", str(tmp_path / "run"), "--quiet"]
+    assert main([*run, "--json"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "" and json.loads(said.out)["steps"] == 6
+    assert main(run) == 2
+    assert capsys.readouterr().err.startswith("mixtext: run folder")
+    assert main([*run, "--resume"]) == 0
+    assert "accuracy" in capsys.readouterr().out
+    assert main(["table", str(trained / "run"), "--json"]) == 0
+    [row] = json.loads(capsys.readouterr().out)
+    assert row["test rows"] == "15" and row["method"] == "supervised"
+    odd = tmp_path / "odd.csv"
+    odd.write_text("text,label\na,cat\nb,Cat\n")
+    assert main(["inspect-data", str(odd), "--encoder", encoder, "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["train"]["classes"] == {"Cat": 1, "cat": 1}
+    assert said.err.startswith("note: the labels")
+    assert main(["inspect-data", str(odd), "--encoder", encoder, "--json", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""

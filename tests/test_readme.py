@@ -32,6 +32,8 @@ UNCHECKED = {  # of others, and nothing of ours stands behind them
     "apt-get install python3-venv",
     "pip install pre-commit",
     "pre-commit install",
+    # Tested in test_cli.py: it prints and ends.
+    "mixtext --tyro-print-completion bash '>' '~/.local/share/bash-completion/completions/mixtext'",
 }
 
 

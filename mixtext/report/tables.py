@@ -91,6 +91,13 @@ def paired_gain(values: Sequence[float], baseline: Sequence[float]) -> str:
 
 
 def comparison(results: Sequence[dict[str, Any]]) -> str:
+    """The rows of `compared` as a Markdown table."""
+    table = compared(results)
+    lines = [list(table[0]), ["---"] * len(table[0]), *(list(row.values()) for row in table)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def compared(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     """A Markdown table: mean ± std over the seeds of runs that are alike in all else.
 
     The gain is that of a method's first metric over plain training with the same rows, model and
@@ -151,11 +158,11 @@ def comparison(results: Sequence[dict[str, Any]]) -> str:
                 **{f"test {METRICS.get(x, x)}": _metric(runs, x) for x in metrics},
                 "gain (95 %)": _gain(runs, plain),
                 "best step": " / ".join(str(r["best_step"]) for r in runs if r["best_step"] >= 0),
+                "test rows": " / ".join(sorted({f"{r.get('test_rows', 0):,}" for r in runs})),
             }
         )
     columns = [name for name in table[0] if any(row[name] not in ("", "0") for row in table)]
-    lines = [columns, ["---"] * len(columns)] + [[row[name] for name in columns] for row in table]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return [{name: row[name] for name in columns} for row in table]
 
 
 def _kind(result: dict[str, Any]) -> tuple[str, str, str]:

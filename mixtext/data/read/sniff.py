@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +20,7 @@ _SEPARATOR_LINE = re.compile(r"sep=(.)", re.I)  # Excel's
 
 def head_of(path: Path, decode: Decoder) -> list[str]:
     """The first lines of a file, decoded so that nothing is refused; "" stands for its end."""
-    with closing(Decoder("replace", decode.encoding).lines(path)) as lines:
+    with closing(replace(decode, errors="replace").lines(path)) as lines:
         return [line for _, line in islice(lines, SNIFFED)]
 
 
