@@ -158,13 +158,11 @@ def table(
         results = read_results(runs)
         print(json.dumps(compared(results), ensure_ascii=False) if as_json else comparison(results))
         return 0
-    from mixtext.report.verdicts import verdict_table, verdicts_of
+    from mixtext.report.verdicts import verdict_rows, verdict_table, verdicts_of
 
     verdicts = verdicts_of(runs, published, baseline or "supervised")
     if as_json:
-        found = [dataclasses.asdict(x) for x in verdicts]  # NaN, which JSON lacks, is null
-        plain = [{k: None if v != v else v for k, v in one.items()} for one in found]
-        print(json.dumps(plain, ensure_ascii=False))
+        print(json.dumps(verdict_rows(verdicts), ensure_ascii=False))
     else:
         print(verdict_table(verdicts))
     return 0
