@@ -668,7 +668,7 @@ def test_quiet_and_json(recipe, trained, tmp_path, capsys, encoder, corpus_file)
     assert main(["table", str(trained / "run"), "--json"]) == 0
     [row] = json.loads(capsys.readouterr().out)
     assert row["test rows"] == "15" and row["method"] == "supervised"
-    assert main(["table", str(trained / "run"), "--baseline", "tmix", "--json"]) == 0
+    assert main(["table", str(trained / "run"), "--baseline", "supervised", "--json"]) == 0
     assert isinstance(json.loads(capsys.readouterr().out), list)
     odd = tmp_path / "odd.csv"
     odd.write_text("text,label\na,cat\nb,Cat\n")
