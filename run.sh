@@ -196,15 +196,17 @@ train_quickly() { # train_quickly NAME [OVERRIDE ...]: one run of the quickstart
 
 quickstart() {
     cd -- "$root"
-    say "quickstart: BBC News, 3 labelled texts per class, MiniLM; plain training, then MixText"
-    train_quickly supervised method=supervised
+    say "quickstart: BBC News, 3 labelled texts per class and no other label, MiniLM"
+    say "first what a second gives on the same rows, then plain training, then MixText"
+    local rival
+    for rival in frozen centroids supervised; do train_quickly $rival method=$rival; done
     local name=mixtext
     if has_apertium; then
         name=mixtext-apertium
         say "views: back-translated by apertium, through Spanish"
-        train_quickly $name views.backend=apertium 'views.pivots=["spa"]'
+        train_quickly $name views.backend=apertium 'views.pivots=["spa"]' views.copies=1
     else
-        say "views: word dropout; for back-translations: ./run.sh --with-apertium (Debian, as root)"
+        say "no views; for back-translations: ./run.sh --with-apertium (Debian, as root)"
         train_quickly $name
     fi
     printf '\n'

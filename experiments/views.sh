@@ -33,7 +33,7 @@ for seed in ${SEEDS:-0 1 2}; do
         esac
         go "$root/run.sh" train "$root/experiments/ag_news.toml" \
             "data.root=$ROOT" "data.split_seed=$seed" "training.seed=$seed" training.steps=120 \
-            training.patience=0 \
+            data.dev_per_class=50 data.pool=balanced \
             "${views[@]}" --run "$root/runs/views-worth/$arm-$seed" --resume
     done
 done

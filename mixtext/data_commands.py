@@ -90,16 +90,17 @@ def new_recipe(
 ) -> int:
     """Write a commented recipe for your own data: mixtext new-recipe DATA [--out FILE]
 
-    Reads the data once, so that what it writes fits: the label budget, the dev set and the text
-    length follow from what is there. Texts, pairs (--pair) and scores (--scores).
+    Reads the data once, so that what it writes fits: every label is used, and the length of texts
+    and of the training follow from what is there. Texts, pairs (--pair) and scores (--scores).
 
     Args:
         data: a file, a folder, or a name from the catalogue.
         out: the file to write; if not given, NAME.toml here. An existing file is kept.
         root: folder that holds a catalogue data set.
-        test: the test file; without one, a part of the data is set aside.
+        test: the test file; without one nothing is scored unless the recipe sets rows aside.
         read: How it is read:
-        method: the method to begin with; if not given, mixtext, tmix for scores, seqmix for tags.
+        method: the method to begin with; if not given, mixtext, tmix for scores and where no row is
+            without a label, seqmix for tags.
     """
     if _is_conll(data, root, read):
         from mixtext.tagging.starter import starter_tagging_recipe
@@ -115,6 +116,8 @@ def new_recipe(
             file.write(recipe)
     except FileExistsError:
         raise InputError(f"{out} exists already: name another file with --out.") from None
+    said = [line[2:] for line in recipe.splitlines() if line.startswith("# ")]
+    print("\n".join(line for line in said if " labels: " in line or "tokens a word" in line))
     print(f"wrote {out}; next: mixtext train {shlex.quote(str(out))} --dry-run")
     return 0
 

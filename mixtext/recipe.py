@@ -9,7 +9,8 @@
     [training]              # TrainingSettings
     [mixtext]               # settings of the method of that name
 
-Every field can be set on the command line as `table.field=value`.
+Every field can be set on the command line as `table.field=value`. `preset = "few_labels"` at the
+top begins with the values of that name in `presets.py`.
 
 So that one recipe serves to compare methods, some settings may wait until `method` names one that
 uses them: tables of other methods, which are checked all the same; [views], beside a method that
@@ -31,6 +32,7 @@ from mixtext.methods import METHODS
 from mixtext.methods.base import Method, MethodOf
 from mixtext.methods.mixtext import MixText
 from mixtext.models.settings import VECTOR_ENCODERS, WORD_ENCODERS, ModelSettings
+from mixtext.presets import PRESETS, begin_with
 from mixtext.settings import (
     Settings,
     accept,
@@ -56,10 +58,12 @@ class AnyRecipe:
         method: the method and its settings.
         task: the word in the file that tells the kind; empty: there is none.
         methods: the methods of this kind, by name.
+        presets: what a recipe may begin with, by the name that its `preset` says.
     """
 
     task: ClassVar[str] = ""
     methods: ClassVar[Mapping[str, type[MethodOf]]]
+    presets: ClassVar[Mapping[str, dict[str, Any]]] = {}
 
     name: str = "run"
     method: MethodOf = field(default_factory=MethodOf)
@@ -99,6 +103,7 @@ class Recipe(AnyRecipe):
     """
 
     methods: ClassVar[Mapping[str, type[MethodOf]]] = METHODS
+    presets: ClassVar[Mapping[str, dict[str, Any]]] = PRESETS
 
     method: Method = field(default_factory=MixText)
     data: DataSettings = field(default_factory=DataSettings)
@@ -115,11 +120,12 @@ class Recipe(AnyRecipe):
                 f"method is {self.method.name!r}, which learns from unlabelled rows, but "
                 "training.batch_unlabelled is 0: raise it, or choose another method."
             )
-        no_dev = self.data.split == "seeded" and not self.data.dev_per_class
+        data = self.data
+        no_dev = data.split == "seeded" and not (data.dev_share or data.dev_per_class)
         if training.patience and no_dev:
             raise InputError(
-                f"training.patience is {training.patience} but data.dev_per_class is 0: "
-                "early stopping needs a dev set; raise one or set the other to 0."
+                f"training.patience is {training.patience} but data.dev_share is 0: early stopping "
+                "needs labels to choose by; raise dev_share, or set patience to 0."
             )
         if training.test_at_every_tie and no_dev:
             raise InputError(
@@ -177,6 +183,15 @@ def build_recipe(
 
 def _build(kind: type[R], values: dict[str, Any]) -> R:
     tables, methods = kind.tables(), kind.methods
+    if kind.presets and "preset" in values:
+        preset = values["preset"]
+        if not isinstance(preset, str) or preset not in kind.presets:
+            known = ", ".join(kind.presets)
+            raise InputError(
+                f"preset is {preset!r}{near(str(preset), kind.presets)}; presets are {known}."
+            )
+        rest = {key: value for key, value in values.items() if key != "preset"}
+        values = begin_with(kind.presets[preset], rest)
     refuse_unknown(values, ["task"] * bool(kind.task) + ["name", "method", *tables, *methods])
     if values.get("task", "") != kind.task:
         raise InputError(f"task is {values.get('task')!r}: it must be {kind.task!r}.")

@@ -11,6 +11,7 @@ import numpy as np
 
 from mixtext.data.batches import Batch, Feed, Source, Tokens, tokenise
 from mixtext.data.corpus import Corpus, renumber_labels
+from mixtext.data.inspection import strange_language
 from mixtext.data.labels import shown
 from mixtext.data.prepare import Data, prepare_data
 from mixtext.data.read.catalogue import CATALOGUE
@@ -32,7 +33,7 @@ from mixtext.models.heads import MlpHead
 from mixtext.models.pretrained import encoder_folder
 from mixtext.models.settings import VECTOR_ENCODERS, WORD_ENCODERS, ModelSettings
 from mixtext.recipe import Recipe, build_recipe, changed
-from mixtext.run_folder import SAMPLE, PreparedRun, Result, environment, train_in
+from mixtext.run_folder import SAMPLE, PreparedRun, Result, budget, environment, train_in
 from mixtext.settings import read_toml
 from mixtext.training.device import autocast, choose_device
 from mixtext.training.loop import Trainer
@@ -78,6 +79,8 @@ class Run(PreparedRun[Predictor]):
         check_method(recipe, data.train)
         settings = recipe.method.model_settings(recipe.model)
         model, tokenizer, notes = build_model(settings, data.train, recipe.training.seed)
+        if recipe.model.encoder not in (*WORD_ENCODERS, *VECTOR_ENCODERS):
+            notes += strange_language(data.train.texts, tokenizer, recipe.model.encoder)
         views, views_file = read_view_source(recipe, data, tokenizer)
         recipe.method.check(
             model.encoder.layers,
@@ -168,8 +171,8 @@ class Run(PreparedRun[Predictor]):
         lines = [
             f"corpus    {data.train.name}: {len(data.train)} training rows, {test}, "
             f"{data.train.rows} → {told}",
-            f"split     {len(data.split.labelled)} labelled, {len(data.split.unlabelled)} "
-            f"unlabelled, {len(data.split.dev)} dev",
+            f"split     {budget(self.about()['labels'])}; {len(data.split.unlabelled):,} "
+            "unlabelled",
             f"model     {recipe.model.encoder}, {self.trainer.model.encoder.layers} layers{cut}",
             f"method    {recipe.method.name}",
             f"training  {self._training()}, on {self.trainer.device}",
@@ -254,6 +257,7 @@ class Run(PreparedRun[Predictor]):
             "labelled": len(data.split.labelled),
             "unlabelled": len(data.split.unlabelled) if recipe.method.unlabelled else 0,
             "views": "" if views is None else views.description,
+            "labels": {"learned_from": len(data.split.labelled), "chosen_by": len(data.split.dev)},
             "dev_rows": len(data.split.dev),
             "test_rows": self.sizes.get("test", 0),
             "split_seed": recipe.data.split_seed,

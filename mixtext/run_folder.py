@@ -136,6 +136,12 @@ def refuse_changes(folder: Path, now: dict[str, Any]) -> list[str]:
     ]
 
 
+def budget(labels: dict[str, int]) -> str:
+    """What result.json says under `labels`, in words."""
+    learned, chosen = labels["learned_from"], labels["chosen_by"]
+    return f"{learned + chosen:,} labels: {learned:,} to learn from, {chosen:,} to choose by"
+
+
 # ---- the folder
 
 

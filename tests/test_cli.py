@@ -277,7 +277,7 @@ def test_dry_run_tells_the_plan_and_writes_nothing(recipe, capsys, tmp_path, mon
     out = capsys.readouterr().out
     assert sorted(tmp_path.rglob("*")) == before
     assert "75 training rows, 15 test, texts → 3 classes (animals, food, tools)" in out
-    assert "12 labelled, 48 unlabelled, 15 dev" in out
+    assert "27 labels: 12 to learn from, 15 to choose by; 48 unlabelled" in out
     assert "12 layers" in out and "mixtext" in out
     assert "30 steps of 4 labelled rows and 4 unlabelled (views: word dropout)" in out
     assert re.search(r"^time +about \d+(\.\d)? (s|min) ", out, re.M)
@@ -338,10 +338,10 @@ def test_train_evaluate_predict_and_table(recipe, capsys, tmp_path, corpus_file,
     *_, row = capsys.readouterr().out.splitlines()
     cells = [x.strip() for x in row.strip("|").split("|")]
     # Neither views nor unlabelled rows, so no columns of them.
-    assert cells[:4] == ["things", "4", "tmix", "2"]
+    assert cells[:5] == ["things", "4", "12 + 15 dev", "tmix", "2"]
     both = [json.loads((tmp_path / x / "result.json").read_text()) for x in ("run", "other")]
     accuracies = torch.tensor([100 * x["test"]["accuracy"] for x in both], dtype=torch.float64)
-    assert cells[4] == f"{accuracies.mean():.1f} ± {accuracies.std():.1f}"
+    assert cells[5] == f"{accuracies.mean():.1f} ± {accuracies.std():.1f}"
 
 
 @pytest.fixture(scope="module")
@@ -544,7 +544,7 @@ def test_read_options_are_flags_of_every_command_that_reads(trained, tmp_path, c
         code = main([*command, "--skip-empty", "--id", "key", *names])
         said = capsys.readouterr()
         few = name == "new-recipe"  # which read the file, and wants more rows
-        assert (code, "smallest of 3 has 0" in said.err) == (2 if few else 0, few), said.err
+        assert (code, "smallest has 0" in said.err) == (2 if few else 0, few), said.err
     lines = (tmp_path / "views" / "views.jsonl").read_text().splitlines()
     assert [json.loads(line)["id"] for line in lines] == ["a", "c", "d"]
 

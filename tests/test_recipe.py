@@ -244,15 +244,18 @@ def test_later_overrides_win_and_the_file_is_overridden(tmp_path):
 @pytest.mark.parametrize(
     "overrides, names",
     [
-        (["training.epochs=3"], ["training.steps", "training.epochs"]),
-        (["training.steps=0"], ["training.steps", "training.epochs"]),
+        (["training.epochs=3", "training.steps=2"], ["training.steps", "training.epochs"]),
         (["data.test=t.csv", "data.test_per_class=5"], ["data.test", "data.test_per_class"]),
         (["views.file=v.jsonl", "views.backend=fsmt"], ["views.file", "views.backend"]),
         (["views.backend=fsmt"], ["views.backend", "views.pivots"]),
         (['views.pivots=["de"]'], ["views.backend", "views.pivots"]),
         (["training.batch_unlabelled=0"], ["method", "training.batch_unlabelled"]),
-        (["training.patience=3", "data.dev_per_class=0"], ["patience", "data.dev_per_class"]),
-        (["data.unlabelled=u.csv"], ["data.unlabelled", "data.pool"]),
+        (["training.patience=3"], ["patience", "data.dev_share"]),
+        (["training.test_at_every_tie=true"], ["test_at_every_tie", "data.dev_per_class"]),
+        (["data.dev_share=0.2", "data.dev_per_class=3"], ["data.dev_share", "data.dev_per_class"]),
+        (["data.dev_share=0.2", "data.split=official"], ["data.dev_share", "data.split"]),
+        (["data.dev_share=0.2", "data.labels_per_class=1"], ["dev_share", "labels_per_class"]),
+        (["data.unlabelled=u.csv", "data.pool=balanced"], ["data.unlabelled", "data.pool"]),
         (["data.split=official", "data.labels_per_class=0"], ["split", "labels_per_class"]),
     ],
 )

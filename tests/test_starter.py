@@ -31,6 +31,7 @@ def train_as_written(encoder, tmp_path, monkeypatch, capsys):
         recipe = load_recipe(f"{name}.toml")
         assert recipe.name == name
         small = [f"model.encoder={encoder}", f"training.steps={steps}", "model.max_length=32"]
+        small += ["mixtext.contrast_passes=1"]
         small += ["training.batch=2", "training.batch_unlabelled=2"]
         assert main(["train", f"{name}.toml", *small]) == 0
         return recipe, json.loads((tmp_path / "runs" / name / "result.json").read_text())
@@ -54,8 +55,12 @@ def test_texts(method, missing, tmp_path, train_as_written, draw_texts, write_ro
     write_rows(tmp_path / f"{name}.csv", texts, labels)
     recipe, result = train_as_written(f"{name}.csv", "--method", method)
     assert recipe.method.name == method
-    assert recipe.data.pool == ("natural" if missing else "balanced")
-    assert result["steps"] == 2 and result["test_rows"] > 0 and result["dev_rows"] > 0
+    assert recipe.data.pool == "natural" and recipe.data.dev_per_class == 0
+    assert result["steps"] == (2 if METHODS[method].steps else 0)
+    # Every label is used where there are rows without; else the texts of the others serve as such.
+    each = 45 if missing else 30
+    assert result["labels"] == {"learned_from": each, "chosen_by": 0}
+    assert result["unlabelled"] == (90 - each if METHODS[method].unlabelled else 0)
 
 
 @pytest.mark.parametrize("method", ["", "ssmix"])
@@ -67,15 +72,15 @@ def test_pairs(method, tmp_path, train_as_written, draw_texts):
     recipe, result = train_as_written(
         "both.csv", *columns, *(["--method", method] if method else [])
     )
-    assert recipe.method.name == (method or "mixtext")
+    assert recipe.method.name == (method or "tmix")  # nothing is without a label
     assert recipe.data.text == ("one",) and recipe.data.pair == ("two",)
-    assert result["task"] == "pair" and result["test"]["accuracy"] >= 0
+    assert result["task"] == "pair" and result["labels"]["learned_from"] == 36
 
 
 @pytest.mark.parametrize("method, pairs", [("", False), ("", True), ("mixup_transformer", True)])
 def test_regression(method, pairs, tmp_path, train_as_written, draw_texts):
     (texts, _), (others, _) = draw_texts(20), draw_texts(20, seed=1)
-    # A fifth of 60 rows for test, a quarter of the other 48 for dev; the last row has no score.
+    # The last row has no score.
     rows = [
         [text, other, "" if i == 60 else i % 7 - 3]
         for i, (text, other) in enumerate(zip([*texts, "last"], [*others, "last"], strict=True))
@@ -87,8 +92,8 @@ def test_regression(method, pairs, tmp_path, train_as_written, draw_texts):
     recipe, result = train_as_written("worth.csv", *arguments)
     assert recipe.method.name == (method or "tmix")
     assert recipe.data.scores == (-3.0, 3.0) and recipe.data.label == "points"
-    assert result["task"] == "regression" and "spearman" in result["test"]
-    assert (result["test_rows"], result["dev_rows"], result["labelled"]) == (12, 12, 36)
+    assert result["task"] == "regression"
+    assert (result["test_rows"], result["dev_rows"], result["labelled"]) == (0, 0, 60)
 
 
 def test_a_file_without_a_header_that_is_not_utf8(tmp_path, train_as_written):
@@ -97,7 +102,7 @@ def test_a_file_without_a_header_that_is_not_utf8(tmp_path, train_as_written):
     arguments = ["--no-header", "--text", "0", "--label", "1", "--encoding-errors", "replace"]
     recipe, result = train_as_written("bare.csv", *arguments, "--method", "supervised")
     assert not recipe.data.header and recipe.data.encoding_errors == "replace"
-    assert result["labelled"] == 2 * recipe.data.labels_per_class
+    assert recipe.data.labels_per_class == 0 and result["labelled"] == 40
 
 
 def test_length_counts_both_texts(tmp_path):
@@ -105,7 +110,7 @@ def test_length_counts_both_texts(tmp_path):
     path = write(tmp_path / "long.csv", ["text", "other", "label"], rows)
     single = starter_recipe(str(path))[1]
     pair = starter_recipe(str(path), ReadOptions(pair="other"))[1]
-    assert "\nmax_length = 64 " in single and "\nmax_length = 128 " in pair
+    assert "\nmax_length = 32 " in single and "\nmax_length = 64 " in pair
 
 
 def refusal(path, method="", **settings):
@@ -117,9 +122,12 @@ def refusal(path, method="", **settings):
 
 def test_refusals(tmp_path):
     scores = write(tmp_path / "scores.csv", ["text", "label"], [["a", 1], ["b", 2], ["c", ""]])
-    assert "3 rows with a score" in refusal(scores, scores=(0, 5))
+    lone = write(tmp_path / "lone.csv", ["text", "label"], [["a", 1], ["b", ""], ["c", ""]])
+    assert "2 rows with a score" in refusal(lone, scores=(0, 5))
     classes = write(tmp_path / "few.csv", ["text", "label"], [["a", "x"], ["b", "y"], ["c", "y"]])
-    assert "smallest of 2 has 1" in refusal(classes)
+    assert "smallest class has 1 row" in refusal(classes, "mixtext")
+    one = write(tmp_path / "one.csv", ["text", "label"], [["a", "x"], ["b", "x"], ["c", ""]])
+    assert "at least two classes" in refusal(one)
     assert "'no'" in refusal(classes, "no")
     sentence = refusal(classes, "mixup")
     assert "'mixup'" in sentence and "holds texts with classes" in sentence and "tmix" in sentence

@@ -9,6 +9,8 @@ from mixtext.data.corpus import Corpus
 from mixtext.data.labels import shown
 from mixtext.data.splits import row_keys
 
+STRANGE = 1.6  # tokens a word
+
 
 def inspect(
     train: Corpus,
@@ -149,3 +151,28 @@ def quantiles(
         return None
     found = np.percentile(numbers, list(percentiles.values()))
     return {name: float(x) for name, x in zip(percentiles, found, strict=True)}
+
+
+def strange_language(texts: Sequence[str], tokenizer: Any, encoder: str) -> list[str]:
+    """A note, or none, on texts that the encoder seems not to be made for.
+
+    English has 1.1 to 1.4 of its tokens a word in six corpora; German has 2.2 of an English
+    encoder's, Chinese is for the most part unknown to it.
+
+    Args:
+        texts: the first 1,000 are looked at.
+        tokenizer: the encoder's, one of Hugging Face's.
+        encoder: what the recipe calls it.
+    """
+    sample = list(texts[:1000])
+    words = sum(len(text.split()) for text in sample)
+    ids = tokenizer(sample, add_special_tokens=False, verbose=False)["input_ids"]
+    tokens = sum(map(len, ids))
+    unknown = sum(row.count(tokenizer.unk_token_id) for row in ids)
+    if not words or (tokens < STRANGE * words and unknown < 0.01 * tokens):
+        return []
+    return [
+        f"the texts have {tokens / words:.1f} tokens a word (English about 1.3), "
+        f"{unknown / tokens:.0%} of them unknown: the encoder {encoder!r} may not know their "
+        "language; model.encoder takes any name of the Hugging Face hub, or a folder"
+    ]

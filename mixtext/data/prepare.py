@@ -127,7 +127,14 @@ def prepare_data(
             need_unlabelled=need_unlabelled,
             label_names=train.label_names,
             labelled_share=settings.labelled_share,
+            dev_share=settings.dev_share,
         )
+        known = train.target == "classes" and (train.labels[rows.unlabelled] >= 0).any()
+        if need_unlabelled and settings.pool == "balanced" and known:
+            notes.append(
+                "the pool is balanced by its labels, which a real task does not have and which are "
+                "not counted: data.pool = 'natural' does without"
+            )
     if settings.corrupt:
         noisy = corrupt_labels(
             train.labels, rows.labelled, settings.corrupt, train.classes, settings.split_seed

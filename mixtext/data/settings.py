@@ -46,10 +46,13 @@ class DataSettings(ReadOptions, CorpusSettings):
         corrupt: share of the labelled rows whose label is replaced by a class drawn at
             random from all (mixup's experiment on corrupted labels); dev and test keep theirs.
         unlabelled_per_class: unlabelled rows of each class; 0: all that are left.
-        dev_per_class: rows of each class that are set aside to select weights on; 0: none.
+        dev_share: share of each class's labels that is not learned from but selects weights, at
+            least one; the labels are as many as without. 0: training ends by its number of steps.
+        dev_per_class: rows of each class that select weights, on top of `labels_per_class`: labels
+            that a person with so few does not have. To reproduce papers.
         test_per_class: rows of each class that are set aside as test where there is no test part.
-        pool: unlabelled rows are `balanced` over the classes as in the paper, or drawn as they
-            come, `natural`.
+        pool: unlabelled rows are drawn as they come, `natural`, or, to reproduce papers, `balanced`
+            over the classes, which uses labels of the pool that a real task does not have.
         split: `seeded`, or `official`: the one split of the official MixText code.
         split_seed: of the seeded split and of `corrupt`; with one seed, fewer labels are a part of
             more.
@@ -62,9 +65,10 @@ class DataSettings(ReadOptions, CorpusSettings):
     labelled_share: Annotated[float, Interval(gt=0, le=1)] = 1.0
     corrupt: Annotated[float, Interval(ge=0, le=1)] = 0.0
     unlabelled_per_class: Annotated[int, Ge(0)] = 0
-    dev_per_class: Annotated[int, Ge(0)] = 50
+    dev_share: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    dev_per_class: Annotated[int, Ge(0)] = 0
     test_per_class: Annotated[int, Ge(0)] = 0
-    pool: Literal["balanced", "natural"] = "balanced"
+    pool: Literal["natural", "balanced"] = "natural"
     split: Literal["seeded", "official"] = "seeded"
     split_seed: Annotated[int, Ge(0)] = 0
 
@@ -79,6 +83,18 @@ class DataSettings(ReadOptions, CorpusSettings):
             raise InputError(
                 f"data.labelled_share is {self.labelled_share} and data.labels_per_class is "
                 f"{self.labels_per_class}: give a share or a number, the other as 1 or 0."
+            )
+        if self.dev_share and (self.dev_per_class or self.split == "official"):
+            field = "dev_per_class" if self.dev_per_class else "split"
+            raise InputError(
+                f"data.dev_share is {self.dev_share} and data.{field} is "
+                f"{getattr(self, field)!r}: dev rows are a share of the labels or come on top of "
+                "them, not both; leave one out."
+            )
+        if self.dev_share and self.labels_per_class == 1:
+            raise InputError(
+                f"data.dev_share is {self.dev_share} and data.labels_per_class is 1: one label "
+                "cannot be shared; raise labels_per_class or set dev_share to 0."
             )
         if self.scores and self.corrupt:
             raise InputError(

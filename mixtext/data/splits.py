@@ -55,6 +55,7 @@ def split(
     need_unlabelled: bool = False,
     label_names: Sequence[str] | None = None,
     labelled_share: float = 1.0,
+    dev_share: float = 0.0,
 ) -> Split:
     """Draws a class-balanced labelled set and dev set, and an unlabelled pool from the rest.
 
@@ -85,6 +86,9 @@ def split(
         label_names: the C names, for messages, and so that a class without rows is noticed.
         labelled_share: with `labels_per_class` 0, the share of each class's rows behind dev that
             are labelled, in (0, 1], rounded up.
+        dev_share: share of each class's labelled rows that is dev instead, in [0, 1), to the
+            nearest row, at least one. What is labelled and what is dev together is what would be
+            labelled without it.
 
     Raises:
         InputError: a class with too few rows, fewer than two classes, a pool smaller than asked
@@ -106,19 +110,30 @@ def split(
                 f"{labels_per_class or '0 (all, at least 1)'} and dev_per_class "
                 f"{dev_per_class}: lower one of them."
             )
-    dev = _by_turns([rows[:dev_per_class] for rows in shuffled])
+    dev = [rows[:dev_per_class] for rows in shuffled]
     if everything:
         ends = [
             dev_per_class + _share(labelled_share, len(rows) - dev_per_class) for rows in shuffled
         ]
-        cut = list(zip(shuffled, ends, strict=True))
-        labelled = np.concatenate([rows[dev_per_class:end] for rows, end in cut])
-        rest = [rows[end:][::-1] for rows, end in cut]
     else:
-        labelled = _by_turns([rows[dev_per_class:first] for rows in shuffled])
-        # Backwards: a larger budget takes rows from the front, so the pool is hit last.
-        rest = [rows[first:][::-1] for rows in shuffled]
-    free = everyone[~np.isin(everyone, np.concatenate([dev, labelled]))]
+        ends = [first] * len(shuffled)
+    given = [rows[dev_per_class:end] for rows, end in zip(shuffled, ends, strict=True)]
+    # Backwards: a larger budget takes rows from the front, so the pool is hit last.
+    rest = [rows[end:][::-1] for rows, end in zip(shuffled, ends, strict=True)]
+    if dev_share:
+        sizes = [max(1, round(dev_share * len(rows))) for rows in given]
+        for name, rows, size in zip(names, given, sizes, strict=True):
+            if size >= len(rows):
+                raise InputError(
+                    f"class '{name}' has {len(rows)} labels, and dev_share {dev_share} leaves none "
+                    "of them to learn from: lower it or add labels."
+                )
+        dev = [rows[-size:] for rows, size in zip(given, sizes, strict=True)]
+        given = [rows[:-size] for rows, size in zip(given, sizes, strict=True)]
+    join = np.concatenate if everything else _by_turns
+    split_dev = np.concatenate(dev) if everything and dev_share else _by_turns(dev)
+    labelled = join(given)
+    free = everyone[~np.isin(everyone, np.concatenate([split_dev, labelled]))]
     if pool == "natural":
         unlabelled = _first(free, unlabelled_per_class, len(names), "pool 'natural'")
     elif len(missing := free[labels[free] < 0]) == 0:
@@ -135,7 +150,7 @@ def split(
             "the unlabelled pool is empty but the method needs one: add texts without labels, "
             "lower labels_per_class or dev_per_class, or raise unlabelled_per_class."
         )
-    return Split(labelled, unlabelled, dev)
+    return Split(labelled, unlabelled, split_dev)
 
 
 def hold_out(

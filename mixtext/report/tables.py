@@ -24,6 +24,7 @@ APART = {
         "data.corpus",
         "data.labels_per_class",
         "data.labelled_share",
+        "data.dev_per_class",
         "model.encoder",
     ),
     *("data.split_seed", "training.seed", "data.root", "training.device"),
@@ -126,6 +127,7 @@ def compared(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
             task,
             result["labelled"],
             result.get("labels_per_class", 0),  # a tagger has none
+            result.get("dev_rows", 0),
             result["encoder"],
             METHOD_ORDER.index(method) if method in METHOD_ORDER else len(METHOD_ORDER),
             method,
@@ -143,12 +145,13 @@ def compared(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     several_encoders = len({r["encoder"] for r in results}) > 1
     table = []
     for key, runs in sorted(groups.items()):
-        corpus, task, labelled, labels, encoder, _, method, views, changes = key
+        corpus, task, labelled, labels, dev, encoder, _, method, views, changes = key
         table.append(
             {
                 "corpus": corpus,
                 "task": task if several_tasks else "",
-                "labels per class": str(labels) if labels else f"{labelled:,} in all",
+                "labels per class": str(labels) if labels else "",
+                "labels": f"{labelled:,} + {dev:,} dev" if dev else f"{labelled:,}",
                 "encoder": encoder if several_encoders else "",
                 "method": method,
                 "settings": changes,
@@ -197,6 +200,7 @@ def beside(result: dict[str, Any]) -> tuple:
     return (
         result["corpus"],
         result["labelled"],
+        result.get("dev_rows", 0),
         result["encoder"],
         *(f"{k}={v}" for k, v in sorted(same.items())),
     )

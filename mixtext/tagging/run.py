@@ -17,6 +17,7 @@ from mixtext.run_folder import (
     SAMPLE,
     PreparedRun,
     Result,
+    budget,
     environment,
     made_by,
     open_folder,
@@ -164,8 +165,9 @@ class TaggerRun(PreparedRun[TagPredictor]):
         scored = ", ".join(f"{len(part)} {name}" for name, part in data.parts.items()) or "none"
         told = "told" if recipe.model.case else "not told"
         lines = [
-            f"corpus    {data.seed.name}: {len(data.seed)} labelled sentences, {len(data.pool)} in "
-            f"the pool, to score on: {scored}",
+            f"corpus    {data.seed.name}: {len(data.pool):,} sentences in the pool, to score on: "
+            f"{scored}",
+            f"split     {budget(self.about()['labels'])}",
             f"types     {', '.join(kinds_of(data.seed.tag_names))}",
             f"model     {recipe.model.encoder}, rows of {recipe.model.max_length} tokens, letter "
             f"case {told} to the head",
@@ -181,17 +183,18 @@ class TaggerRun(PreparedRun[TagPredictor]):
 
     def about(self) -> dict[str, Any]:
         """What result.json says of recipe and data."""
-        recipe = self.recipe
+        recipe, data = self.recipe, self.data
         return {
             "name": recipe.name,
             "task": "tagging",
             "rows": "sentences",
             "target": "tags",
             "method": recipe.method.name,
-            "corpus": self.data.seed.name,
+            "corpus": data.seed.name,
             "encoder": recipe.model.encoder,
-            "labelled": len(self.data.seed),
+            "labelled": len(data.seed),
             "generated": len(self.generated),
+            "labels": {"learned_from": len(data.seed), "chosen_by": self.sizes.get("dev", 0)},
             "dev_rows": self.sizes.get("dev", 0),
             "test_rows": self.sizes.get("test", 0),
             "split_seed": recipe.data.split_seed,

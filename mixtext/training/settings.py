@@ -20,7 +20,8 @@ class TrainingSettings(Settings):
         batch_unlabelled: unlabelled texts a step; each brings its views along.
         by_length: which rows are put into batches of like length, which then pad little:
             `unlabelled`, `all`, or `none`, as in the paper.
-        steps: length of the training in steps; or give `epochs`.
+        steps: length of the training in steps; or give `epochs`. With 0 in both the labelled rows
+            decide, see `usual_steps`.
         epochs: length in epochs, when `steps` is 0.
         steps_per_epoch: steps of an epoch; 0: as many as pass over the labelled rows once.
         evaluate_every: steps between evaluations on dev; 0: after each epoch.
@@ -56,7 +57,7 @@ class TrainingSettings(Settings):
     batch: Annotated[int, Ge(1)] = 8
     batch_unlabelled: Annotated[int, Ge(0)] = 16
     by_length: Literal["none", "unlabelled", "all"] = "unlabelled"
-    steps: Annotated[int, Ge(0)] = 200
+    steps: Annotated[int, Ge(0)] = 0
     epochs: Annotated[int, Ge(0)] = 0
     steps_per_epoch: Annotated[int, Ge(0)] = 0
     evaluate_every: Annotated[int, Ge(0)] = 20
@@ -81,14 +82,14 @@ class TrainingSettings(Settings):
     eval_batch: Annotated[int, Ge(1)] = 64
 
     def __post_init__(self) -> None:
-        """Refuses a length in both steps and epochs, or in neither."""
+        """Refuses a length in both steps and epochs."""
         if isinstance(self.by_length, bool):  # what version 0.1 wrote: labelled rows too, or not
             object.__setattr__(self, "by_length", "all" if self.by_length else "unlabelled")
         super().__post_init__()
-        if (self.steps > 0) == (self.epochs > 0):
+        if self.steps and self.epochs:
             raise InputError(
-                f"training.steps is {self.steps} and training.epochs is {self.epochs}: exactly one "
-                "of them must be greater than 0 (set the other to 0)."
+                f"training.steps is {self.steps} and training.epochs is {self.epochs}: at most one "
+                "of them may be greater than 0 (set the other to 0)."
             )
 
 
@@ -106,9 +107,22 @@ def plan_steps(settings: TrainingSettings, labelled_rows: int) -> Plan:
     """Counts steps from the settings and the number of labelled rows."""
     step_rows = settings.batch * settings.accumulate
     epoch = settings.steps_per_epoch or math.ceil(labelled_rows / step_rows)
-    total = settings.steps or settings.epochs * epoch
+    total = settings.steps or settings.epochs * epoch or usual_steps(labelled_rows, step_rows)
     evaluate = min(settings.evaluate_every or epoch, total)
     return Plan(total, epoch, evaluate, settings.checkpoint_every or evaluate)
+
+
+def usual_steps(labelled_rows: int, step_rows: int) -> int:
+    """Steps that no label chose: ten passes over the labelled rows, and at least 80 steps.
+
+    From 1,000 rows on the passes become fewer, down to three, so that 10,000 rows are seen.
+
+    Args:
+        labelled_rows: to learn from, ≥ 1.
+        step_rows: of them in a step, ≥ 1.
+    """
+    passes = min(10.0, max(3.0, 10_000 / labelled_rows))
+    return max(80, math.ceil(passes * labelled_rows / step_rows))
 
 
 def rate(settings: TrainingSettings, step: int, total: int) -> float:

@@ -29,7 +29,7 @@ def test_it_trains_as_written(method, encoder, tagged_files, tmp_path, monkeypat
     small = [f"model.encoder={encoder}", "model.max_length=24", "model.overlap=4"]
     small += ["training.steps=2", "training.evaluate_every=0", "seqmix.window=2"]
     assert main(["train", file, *small, "--dry-run"]) == 0
-    assert "60 labelled sentences" in capsys.readouterr().out
+    assert "60 labels: 60 to learn from, 0 to choose by" in capsys.readouterr().out
     assert main(["train", file, *small, "--run", "run"]) == 0
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert (result["steps"], result["test_rows"], result["task"]) == (2, 20, "tagging")
