@@ -103,8 +103,8 @@ def starter_recipe(
     smallest = labelled if regression else _smallest_class(train)
     if not regression and (train.classes < 2 or smallest < 1):
         raise InputError(
-            f"{data}: each of at least two classes needs a labelled row, and of {train.classes} the "
-            f"smallest has {smallest}: add labels."
+            f"{data}: each of at least two classes needs a labelled row, and of "
+            f"{train.classes} the smallest has {smallest}: add labels."
         )
     some = some or (METHODS[method].unlabelled and not unlabelled)
     if some and smallest < 2:
