@@ -33,6 +33,7 @@ RANKS = {
     "methods": 4,
     "registration": 4,
     "training": 5,
+    "presets": 5,
     "inference": 6,
     "recipe": 6,
     "run_folder": 7,

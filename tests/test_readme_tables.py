@@ -51,9 +51,9 @@ NO_SOURCE = {
 REBUILT = [
     ("backend",),
     ("`method =`",),
-    ("corpus", "labels per class", "method", "unlabelled"),
-    ("corpus", "labels per class", "method", "views", "unlabelled", "runs", "test accuracy",
-     "test macro-F1", "best step"),
+    ("corpus", "labels per class", "labels", "method", "unlabelled"),
+    ("corpus", "labels per class", "labels", "method", "views", "unlabelled", "runs",
+     "test accuracy", "test macro-F1", "best step"),
     ("digits",),
     ("data", "model"),
     ("share of the data",),

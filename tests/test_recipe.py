@@ -21,8 +21,9 @@ from mixtext.data.splits import official_split, split
 from mixtext.data.views import sha1
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
-from mixtext.recipe import Recipe, dump_recipe, flat, make_recipe
+from mixtext.recipe import Recipe, build_recipe, dump_recipe, flat, make_recipe
 from mixtext.run import Run
+from mixtext.tagging.recipe import TaggingRecipe
 from mixtext.training.settings import TrainingSettings
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -348,3 +349,17 @@ def test_what_people_mean_by_lines_that_are_no_toml(line, advice, tmp_path):
     with pytest.raises(InputError, match=r"w\.toml is not valid TOML: .*line 2") as error:
         load_recipe(tmp_path / "w.toml")
     assert advice in str(error.value)
+
+
+def test_a_preset_is_what_a_recipe_begins_with():
+    recipe = make_recipe({"preset": "few_labels", "mixtext": {"alpha": 2.0}})
+    assert recipe.method.contrast_passes == 20 and recipe.method.alpha == 2.0
+    assert make_recipe({"preset": "few_labels"}, ["method=tmix"]).method.name == "tmix"
+    assert make_recipe({}, ["preset=paper"]).method.layers == (7, 9, 12)
+    # Written out, a recipe needs it no more.
+    assert make_recipe(tomllib.loads(dump_recipe(recipe))) == recipe
+    for name in ("few_label", 3):
+        with pytest.raises(InputError, match="presets are few_labels, paper"):
+            make_recipe({"preset": name})
+    with pytest.raises(InputError, match="preset"):
+        build_recipe(TaggingRecipe, {"task": "tagging", "preset": "paper"})

@@ -363,3 +363,20 @@ def test_drop_duplicates_keeps_the_first_and_its_id():
     pairs = Corpus.from_lists(["a", "a", "a"], pairs=["b", "c", "b "])
     kept, dropped = drop_duplicates(pairs)
     assert (kept.pairs, dropped) == (["b", "c"], 1)
+
+
+@pytest.mark.parametrize("labels_per_class", [5, 0])
+def test_a_share_for_dev_comes_out_of_the_labels(labels_per_class):
+    labels = np.arange(60) % 3
+    without = split(labels, labels_per_class, seed=4)
+    shared = split(labels, labels_per_class, seed=4, dev_share=0.3)
+    both = np.concatenate([shared.labelled, shared.dev])
+    assert sorted(both) == sorted(without.labelled)
+    assert (shared.unlabelled == without.unlabelled).all()
+    size = round(0.3 * (labels_per_class or 20))
+    assert np.bincount(labels[shared.dev]).tolist() == [size] * 3
+
+
+def test_a_share_for_dev_leaves_something_to_learn_from():
+    with pytest.raises(InputError, match="class '1' has 1 labels, and dev_share"):
+        split(np.array([0, 0, 0, 1]), 0, dev_share=0.5)
