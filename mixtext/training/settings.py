@@ -121,8 +121,8 @@ def usual_steps(labelled_rows: int, step_rows: int) -> int:
         labelled_rows: to learn from, ≥ 1.
         step_rows: of them in a step, ≥ 1.
     """
-    passes = min(10.0, max(3.0, 10_000 / labelled_rows))
-    return max(80, math.ceil(passes * labelled_rows / step_rows))
+    seen = min(10 * labelled_rows, max(3 * labelled_rows, 10_000))
+    return max(80, math.ceil(seen / step_rows))
 
 
 def rate(settings: TrainingSettings, step: int, total: int) -> float:
