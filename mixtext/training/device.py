@@ -1,6 +1,10 @@
 """Where a training computes, and how precisely."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
+from torch.backends.mkldnn import is_available as has_onednn
 
 from mixtext.errors import InputError
 
@@ -21,10 +25,21 @@ def choose_device(name: str) -> torch.device:
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """The autocast context of a precision setting."""
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
-        fast = device.type == "cpu" and amx is not None and amx()
-    enabled = precision == "bfloat16" or (precision == "auto" and fast)
+    enabled = precision == "bfloat16" or (precision == "auto" and fast_bfloat16(device))
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 matrices faster than float32 ones.
+
+    CUDA from Ampere on; of CPUs those with AMX, or with AVX-512's instruction for it: training was
+    1.6 to 1.7 times as fast there, scoring 1.7 times. AVX-512 alone only converts, and is slower.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and has_onednn() and fast_cpu(torch.cpu.get_capabilities())
+
+
+def fast_cpu(flags: Mapping[str, Any]) -> bool:
+    """The same of a CPU, from what `torch.cpu.get_capabilities` says of it."""
+    return bool(flags.get("amx_bf16") or flags.get("avx512_bf16"))

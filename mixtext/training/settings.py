@@ -44,7 +44,7 @@ class TrainingSettings(Settings):
         clip: largest norm of the gradient; 0: no clipping.
         accumulate: batches whose gradients are averaged for one step.
         precision: `float32`, `bfloat16` (autocast), or `auto`: bfloat16 where the hardware
-            multiplies it faster (CUDA from Ampere, CPUs with AMX), else float32.
+            multiplies it faster (CUDA from Ampere, CPUs with AMX or avx512_bf16), else float32.
         gradient_checkpointing: recompute activations in the backward pass: less memory, slower.
         device: `auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, …
         log_every: steps that one line of metrics averages over.
