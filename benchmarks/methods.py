@@ -5,7 +5,7 @@
 Every repetition runs one step of each method, one after the other, on the same batch of BBC News,
 so that what else the machine does falls on all of them. The ratio is the median over repetitions of
 a method's time by plain training's in the same repetition. A step is loss, gradient and update.
-Methods with unlabelled rows are left out: their batches are not the same.
+Methods with unlabelled rows are left out, whose batches are not the same, and those without steps.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def timed_methods(encoder_layers: int) -> dict[str, Method]:
     """What is timed: every method on single texts, and SSMix without its saliency pass."""
     methods: dict[str, Method] = {}
     for name, method in METHODS.items():
-        if method.takes("texts", "classes") and not method.unlabelled:
+        if method.takes("texts", "classes") and method.steps and not method.unlabelled:
             methods[name] = method()
     methods["ssmix without saliency"] = SSMix(saliency=False)
     top = tuple(range(encoder_layers // 2, encoder_layers))

@@ -132,6 +132,42 @@ def sweep(
     return 1 if swept.failed else 0
 
 
+def reproduce(
+    table: Annotated[str, POSITIONAL],
+    overrides: Annotated[tuple[str, ...], POSITIONAL] = (),
+    mini: bool = False,
+    only: tuple[str, ...] = (),
+    run: Path | None = None,
+    jobs: int = 1,
+    ray: bool = False,
+) -> int:
+    """Run a table of a paper, and ours beside it: mixtext reproduce TABLE [table.field=value …]
+
+    The tables are data, in experiments/tables: table2, layers, mixtext, rivals, views, digits,
+    words, mixup_transformer, ssmix, seqmix. Writes table.md, table.csv, figure.png, results.jsonl
+    beside the runs. Killed? Call it again: finished runs are kept, unfinished ones go on.
+
+    Args:
+        table: its name, or a file like those.
+        overrides: fields that all runs share, such as data.root=FOLDER.
+        mini: a run of a minute with a random encoder and made-up texts, to see that all is there.
+        only: beginnings of the names of the sweeps to run.
+        run: the folder of all runs; if not given, runs/reproduce/TABLE.
+        jobs: runs side by side, each in a process of one thread.
+        ray: hand the runs to a Ray cluster: the one that RAY_ADDRESS names, or a local one.
+    """
+    from mixtext.reproduce import reproduce as reproduce_it
+    from mixtext.sweep import executor
+
+    folder = run or Path("runs/reproduce") / (Path(table).stem + "-mini" * mini)
+    with executor(jobs, ray) as execute:
+        failed = reproduce_it(table, folder, overrides, mini, only, execute)
+    print((folder / "table.md").read_text(encoding="utf-8"), end="")
+    for name, reason in failed.items():
+        _complain(f"{name} has no result: {reason}")
+    return 1 if failed else 0
+
+
 def table(
     runs: Annotated[tuple[Path, ...], POSITIONAL],
     published: Path | None = None,
@@ -290,6 +326,7 @@ def active(command: Annotated[tuple[str, ...], POSITIONAL] = ()) -> int:
 COMMANDS: dict[str, Callable[..., int]] = {
     "train": train,
     "sweep": sweep,
+    "reproduce": reproduce,
     "evaluate": evaluate,
     "predict": predict,
     "inspect-data": inspect_data,

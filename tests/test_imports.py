@@ -2,8 +2,8 @@
 
     errors, deferred <- files, settings <- data, mixing, losses, metrics, pseudo_labels <- models
            <- methods <- training <- inference, recipe <- run_folder <- run, tagging
-           <- api, estimator, report, starter <- export, jobs <- ray <- sweep
-           <- active_commands, data_commands <- model_commands <- cli
+           <- api, estimator, report, starter <- export, jobs <- ray <- sweep, miniature
+           <- reproduce <- active_commands, data_commands <- model_commands <- cli
 
 backtranslate stands beside: it imports nothing from mixtext, and only data/views.py, files.py and
 cli.py import it. A room is a module or a sub-package directly below mixtext/. Inside a room, and
@@ -46,11 +46,13 @@ RANKS = {
     "export": 10,
     "jobs": 10,
     "ray": 11,
+    "miniature": 12,
     "sweep": 12,
-    "active_commands": 13,
-    "data_commands": 13,
-    "model_commands": 14,
-    "cli": 15,
+    "reproduce": 13,
+    "active_commands": 14,
+    "data_commands": 14,
+    "model_commands": 15,
+    "cli": 16,
 }
 
 BACKTRANSLATE_MAY_BE_IMPORTED_BY = {"mixtext.data.views", "mixtext.cli", "mixtext.files"}

@@ -6,7 +6,6 @@ Commands stand in fences of `sh`, in indented lines and between backticks.
 import ast
 import functools
 import importlib
-import os
 import re
 import shlex
 import subprocess
@@ -19,6 +18,7 @@ import pytest
 from mixtext import cli
 from mixtext.api import load_recipe
 from mixtext.recipe import make_recipe
+from mixtext.reproduce import read_plans
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = "\n".join(
@@ -27,7 +27,7 @@ TEXT = "\n".join(
 RUN = (ROOT / "run.sh").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-STARTS = ("./run.sh", ".ci/", "mixtext ", ".venv/bin/", "experiments/", "pip install ", "apt-get ")
+STARTS = ("./run.sh", ".ci/", "mixtext ", ".venv/bin/", "pip install ", "apt-get ")
 UNCHECKED = {  # of others, and nothing of ours stands behind them
     "apt-get install python3-venv",
     "pip install pre-commit",
@@ -101,6 +101,9 @@ def check_mixtext(arguments, parsed):
         path = ROOT / values["recipe"]
         overrides = values.get("overrides", ())
         load_recipe(path, overrides) if path.is_file() else make_recipe({}, overrides)
+    if name == "reproduce" and values["table"] != "TABLE":
+        only = tuple(values.get("only", ())) or ("",)
+        assert any(plan.name.startswith(only) for plan in read_plans(values["table"]).plans)
     if name == "table":
         assert all((ROOT / run).is_file() for run in values["runs"] if run.suffix)
     if name == "backtranslate":
@@ -127,13 +130,6 @@ def test_commands_are_understood(command, parsed, tmp_path):
         return check_mixtext(words, parsed)
     if program == ".ci/run":
         assert (ROOT / program).is_file() and not words
-        return
-    if program.startswith("experiments/"):
-        path = ROOT / program
-        words = [str(tmp_path) if word == "FOLDER" else word for word in words]
-        environment = {**os.environ, "DRY": "1", "ROOT": str(tmp_path)}
-        done = subprocess.run([path, *words], env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
         return
     if words[:2] == ["-m", "backtranslate"]:
         return backtranslate_options(words[2:])

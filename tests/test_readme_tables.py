@@ -228,6 +228,21 @@ def test_accuracy_by_the_layer_that_is_mixed_at():
     assert f"test accuracy is {low}, {middle} and {high}." in " ".join(README.split())
 
 
+def test_losses_of_unmixed_rows_by_the_layer_that_is_mixed_at():
+    losses = {}
+    for run in stored("digits_unmixed"):
+        [layer] = run["settings"].get("manifold_mixup.layers", [None])
+        losses.setdefault(layer, []).append(run["labelled_loss"])
+    assert [len(found) for found in losses.values()] == [3, 3, 3, 3]
+    low, middle, high, plain = (f"{mean(losses[layer]):.3f}" for layer in (0, 1, 2, None))
+    text = " ".join(README.split())
+    assert f"ends at {low} with mixing at the input alone (α = 2, three seeds), {middle} at" in text
+    assert f"hidden layer and {high} at the second" in text
+    log = " ".join((ROOT / "docs" / "log.md").read_text(encoding="utf-8").split())
+    told = f"{low} (input), {middle} (layer 1), {high} (layer 2), {plain} (plain)"
+    assert told in log
+
+
 def test_words():
     wanted = []
     for corpus in ("trec", "mr"):

@@ -2,9 +2,6 @@
 
 import dataclasses
 import json
-import os
-import shlex
-import subprocess
 import tomllib
 from pathlib import Path
 
@@ -28,7 +25,7 @@ from mixtext.training.settings import TrainingSettings
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 # Recipes for tagging have a test file of their own, and so have those of the survey.
-ELSEWHERE = ("published", "survey")
+ELSEWHERE = ("published", "survey", "tables")
 RECIPES = sorted(
     p
     for p in EXPERIMENTS.rglob("*.toml")
@@ -129,40 +126,6 @@ def write_views(recipe, path, corpus=None, test=None):
             for pivot in ("ru", "de"):
                 line = {"id": corpus.ids[i], "text": f"{text} {pivot}", "pivot": pivot}
                 file.write(json.dumps({**line, "copy": 0, "sha1": sha1(text)}) + "\n")
-
-
-THREE = ("supervised", "tmix", "mixtext")  # the methods of the paper's table
-
-
-def test_table_prints_commands_whose_every_override_loads(tmp_path):
-    script = EXPERIMENTS / "paper" / "table.sh"
-    environment = {**os.environ, "DRY": "1", "SEEDS": "0 1", "ROOT": "/data/of mine"}
-    done = subprocess.run(
-        [str(script), "imdb"], env=environment, capture_output=True, text=True, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    *runs, last = [shlex.split(x) for x in done.stdout.splitlines()]
-    assert last[1] == "table" and Path(last[0]).name == "run.sh"
-    cells, folders = set(), set()
-    for command in runs:
-        assert command[0] == last[0] and command[1] == "train" and command[-1] == "--resume"
-        at = command.index("--run")
-        recipe = load_recipe(command[2], command[3:at])
-        assert Path(command[at + 1]).is_relative_to(last[2])
-        folders.add(command[at + 1])
-        budget, method = recipe.data.labels_per_class, recipe.method
-        assert recipe.data.split_seed == recipe.training.seed
-        assert recipe.data.root == "/data/of mine" and recipe.data.corpus == "imdb"
-        if method.name != "supervised":
-            assert method.alpha == (16 if budget < 200 else 0.2)
-        assert recipe.training.batch == (4 if method.name == "mixtext" else 8)
-        cells.add((method.name, budget, recipe.training.seed))
-    assert cells == {(m, b, s) for m in THREE for b in (10, 200, 2500) for s in (0, 1)}
-    assert len(runs) == len(folders) == len(cells)
-    assert not list(tmp_path.iterdir())
-
-    wrong = subprocess.run([str(script), "mars"], env=environment, capture_output=True, text=True)
-    assert wrong.returncode == 2 and "usage" in wrong.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,7 @@
-"""Sweeps, and the recipes and commands of the survey."""
+"""Sweeps, and the recipes of the survey."""
 
 import csv
 import json
-import os
-import shlex
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -156,33 +153,6 @@ def test_a_recipe_of_the_survey_trains_and_goes_on(path, encoder, tmp_path):
     result = train(recipe, folder=tmp_path / "run", quiet=True)
     assert result["steps"] == 2 and result["test_rows"] > 0
     assert np.isfinite(result["test"]["loss"])
-
-
-@pytest.mark.parametrize("family", ["digits", "words", "transformer", "ssmix"])
-def test_the_survey_prints_commands_whose_every_run_loads(family, tmp_path):
-    script = SURVEY.parent / "survey.sh"
-    environment = {**os.environ, "DRY": "1", "ROOT": "/data", "OUT": str(tmp_path)}
-    done = subprocess.run(
-        [str(script), family], env=environment, capture_output=True, text=True, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    commands = [shlex.split(line) for line in done.stdout.splitlines()]
-    assert commands
-    for _, command, recipe, *rest in commands:
-        assert command == "sweep" and rest[rest.index("--run") + 1].startswith(str(tmp_path))
-        until = rest.index("--vary")
-        fixed, vary = rest[:until], rest[until + 1 : rest.index("--run")]
-        for axis in (x for x in vary if not x.startswith("--")):
-            for _, overrides in parse_axis(axis):
-                load_recipe(recipe, [*fixed, *overrides])
-
-
-def test_the_survey_says_what_it_needs():
-    script = SURVEY.parent / "survey.sh"
-    plain = {k: v for k, v in os.environ.items() if k != "ROOT"}
-    for arguments, words in ((["mars"], "usage"), (["ssmix"], "ROOT")):
-        done = subprocess.run([str(script), *arguments], env=plain, capture_output=True, text=True)
-        assert done.returncode == 2 and words in done.stderr
 
 
 def test_the_command_prints_a_table(small, tmp_path, capsys):

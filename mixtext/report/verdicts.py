@@ -413,11 +413,10 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
     return f"{table}\n\n{tested} comparisons, corrected by Holm together. {RULE}"
 
 
-def verdict_csv(verdicts: Sequence[Verdict]) -> str:
-    """The rows as CSV."""
+def as_csv(rows: Sequence[dict[str, str]]) -> str:
+    """Rows, at least one, as CSV."""
     text = io.StringIO()
-    rows = verdict_rows(verdicts)
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

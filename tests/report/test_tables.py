@@ -86,7 +86,7 @@ def test_seeds_are_one_group():
     other["settings"] = {"training.seed": 2, "data.root": "/other", "model.start": "runs/a-2"}
     [row] = rows([one, other])
     assert list(row) == [
-        *("corpus", "labels per class", "method", "runs"),
+        *("corpus", "labels per class", "labels", "method", "runs"),
         *("test accuracy", "test macro-F1", "best step"),
     ]
     assert row["runs"] == "2" and row["best step"] == "5 / 20"
@@ -117,8 +117,8 @@ def test_what_differs_comes_apart(change):
 
 def test_shares_of_a_corpus_come_apart_in_order():
     runs = [result(labels_per_class=0, labelled=n) for n in (1000, 20, 300)]
-    cells = [row["labels per class"] for row in rows(runs)]
-    assert cells == ["20 in all", "300 in all", "1,000 in all"]
+    cells = [row["labels"] for row in rows(runs)]
+    assert cells == ["20", "300", "1,000"]
 
 
 def test_only_settings_that_differ_for_a_method_on_a_corpus_are_shown():
@@ -180,7 +180,7 @@ def test_a_tagger_has_neither_classes_nor_unlabelled_rows():
     for name in ("labels_per_class", "unlabelled", "views", "settings"):
         del tagger[name]
     [row] = rows([tagger])
-    assert (row["labels per class"], row["test F1"]) == ("200 in all", "50.0")
+    assert (row["labels"], row["test F1"]) == ("200", "50.0")
     assert "unlabelled" not in row
 
 

@@ -16,13 +16,14 @@ from mixtext.report.verdicts import (
     NOT_RUN,
     Comparison,
     Published,
+    as_csv,
     compare,
     curve_results,
     holm,
     judge,
     paired_p,
     read_published,
-    verdict_csv,
+    verdict_rows,
     verdict_table,
 )
 
@@ -173,6 +174,6 @@ def test_the_command_says_the_rule_and_how_many(capsys):
 
 
 def test_csv_and_no_comparison():
-    lines = verdict_csv(judge([comparison(STRONG, 1.0)])).splitlines()
+    lines = as_csv(verdict_rows(judge([comparison(STRONG, 1.0)]))).splitlines()
     assert len(lines) == 2 and lines[0].startswith("corpus,method,over,pairs")
     assert verdict_table([]) == "There is nothing to compare."
