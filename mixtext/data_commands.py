@@ -135,29 +135,42 @@ def _is_conll(data: str, root: Path | None, read: Flags) -> bool:
     return True
 
 
-def methods(settings: bool = False) -> int:
+def methods(settings: bool = False, as_json: JSON = False) -> int:
     """List the methods: paper, rows and targets that it takes, what it mixes
 
     Args:
         settings: list every setting with its default and meaning.
+        as_json: print one JSON array, settings included.
     """
-    from mixtext.report.listings import list_methods
+    from mixtext.report.listings import list_methods, methods_found
 
+    if as_json:
+        print(json.dumps(methods_found(), ensure_ascii=False))
+        return 0
     print(list_methods(settings, shutil.get_terminal_size((120, 24)).columns))
     return 0
 
 
-def datasets() -> int:
-    """List the catalogue: the data sets that are known by name"""
-    from mixtext.report.listings import list_datasets
+def datasets(as_json: JSON = False) -> int:
+    """List the catalogue: the data sets that are known by name
 
-    print(list_datasets())
+    Args:
+        as_json: print one JSON array.
+    """
+    from mixtext.report.listings import datasets_found, list_datasets
+
+    print(json.dumps(datasets_found(), ensure_ascii=False) if as_json else list_datasets())
     return 0
 
 
-def recipe_fields() -> int:
-    """List every field of a recipe: type, default, meaning"""
-    from mixtext.report.listings import list_recipe_fields
+def recipe_fields(as_json: JSON = False) -> int:
+    """List every field of a recipe: default, range, meaning
 
-    print(list_recipe_fields())
+    Args:
+        as_json: print one JSON array.
+    """
+    from mixtext.report.listings import list_recipe_fields, recipe_fields_found
+
+    found = json.dumps(recipe_fields_found(), ensure_ascii=False) if as_json else ""
+    print(found or list_recipe_fields())
     return 0

@@ -6,6 +6,7 @@ import json
 import re
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 from mixtext.data.read.catalogue import CATALOGUE
 from mixtext.methods import METHODS
@@ -37,6 +38,21 @@ def list_methods(settings: bool = False, width: int = 120) -> str:
             if explained := fields_of(method):
                 lines += ["", f"[{method.name}]", *(f"    {line}" for line in explained)]
     return "\n".join(lines)
+
+
+def methods_found() -> list[dict[str, Any]]:
+    """What `list_methods` tells, ready for JSON."""
+    return [
+        {
+            "method": method.name,
+            "paper": method.paper,
+            "rows": list(method.rows),
+            "targets": list(method.targets),
+            "mixes": method.mixes,
+            "settings": explained(method),
+        }
+        for method in LISTED
+    ]
 
 
 def aligned(rows: Sequence[Sequence[str]], width: int) -> list[str]:
@@ -88,6 +104,23 @@ def list_datasets() -> str:
     return "\n".join(lines)
 
 
+def datasets_found() -> list[dict[str, Any]]:
+    """What `list_datasets` tells, ready for JSON."""
+    return [
+        {
+            "name": name,
+            "classes": list(entry.label_names),
+            "scores": list(entry.scores),
+            "rows": "vectors" if entry.read else "pairs" if entry.pair else "texts",
+            "text": list(entry.text),
+            "pair": list(entry.pair),
+            "package": entry.package,
+            "hub": entry.hub,
+        }
+        for name, entry in CATALOGUE.items()
+    ]
+
+
 def list_recipe_fields() -> str:
     """Every field of a recipe, and of one for tagging, but those of the methods."""
     lines = []
@@ -100,12 +133,34 @@ def list_recipe_fields() -> str:
     return "\n".join([*lines, "", "Settings of the methods: mixtext methods --settings"])
 
 
+def recipe_fields_found() -> list[dict[str, Any]]:
+    """What `list_recipe_fields` tells, ready for JSON; `task`: where a field is, "" for both."""
+    tables, tagging = Recipe.tables(), TaggingRecipe.tables()
+    found = []
+    for name in dict.fromkeys([*tables, *tagging]):
+        one, other = tables.get(name), tagging.get(name)
+        shared = [("", one)] if one is other else [("classification", one), ("tagging", other)]
+        for task, cls in shared:
+            for field in explained(cls) if cls is not None else ():
+                found.append({"task": task, "table": name, **field})
+    return found
+
+
 def _table(cls: type[Settings]) -> list[str]:
     return [f"[{cls.name}]", *(f"  {line}" for line in fields_of(cls))]
 
 
 def fields_of(cls: type[Settings]) -> list[str]:
     """`name = default, range: meaning` of each field of a table, from its docstrings."""
+    lines = []
+    for field in explained(cls):
+        value = ", ".join(filter(None, (json.dumps(field["default"]), field["range"])))
+        lines.append(f"{field['name']} = {value}: {field['meaning']}")
+    return lines
+
+
+def explained(cls: type[Settings]) -> list[dict[str, Any]]:
+    """`name`, `default`, `range` and `meaning` of each field of a table, from its docstrings."""
     meanings = {}
     for one in reversed(cls.__mro__):
         attributes = inspect.cleandoc(one.__doc__ or "").partition("Attributes:")[2]
@@ -113,10 +168,12 @@ def fields_of(cls: type[Settings]) -> list[str]:
             r"^    (\w+): (.*?)(?=^    \w+: |\Z)", attributes, re.S | re.M
         ):
             meanings[name] = " ".join(text.split())
-    lines = []
-    for f in dataclasses.fields(cls):
-        default = list(f.default) if isinstance(f.default, tuple) else f.default
-        allowed = range_of(annotations(cls)[f.name]).replace("'", '"')
-        value = ", ".join(filter(None, (json.dumps(default), allowed)))
-        lines.append(f"{f.name} = {value}: {meanings.get(f.name, '')}")
-    return lines
+    return [
+        {
+            "name": f.name,
+            "default": list(f.default) if isinstance(f.default, tuple) else f.default,
+            "range": range_of(annotations(cls)[f.name]).replace("'", '"'),
+            "meaning": meanings.get(f.name, ""),
+        }
+        for f in dataclasses.fields(cls)
+    ]

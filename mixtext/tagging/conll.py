@@ -19,9 +19,19 @@ import numpy as np
 
 from mixtext.data.corpus import MISSING
 from mixtext.data.read.characters import MARK, Decoder
+from mixtext.data.read.formats import CONLL, names_of_tagged
 from mixtext.data.read.readers import told_format
 from mixtext.errors import InputError
-from mixtext.tagging.tags import OUTSIDE, OnFault, Scheme, bio_names, kinds_of, split_tag, to_bio
+from mixtext.tagging.tags import (
+    NAMELESS,
+    OUTSIDE,
+    OnFault,
+    Scheme,
+    bio_names,
+    kinds_of,
+    split_tag,
+    to_bio,
+)
 
 DOCUMENT_MARK = "-DOCSTART-"
 HEADER = "# global.columns ="
@@ -30,10 +40,9 @@ UNLABELLED = "?"  # stands where a tag is to be filled in
 SNIFFED = 200  # lines that tell whether a file is CoNLL, where its suffix does not
 LONG = 100  # tokens: where a single sentence has more, the empty lines may be missing
 _TAG = re.compile(r"O|[BIELSU]-\S+|\?")
+_BARE = {*"OBIELSU"}
 _BLANKS = re.compile(r"[ \t]+")  # no-break spaces are part of a token
 _COMMENT = re.compile(r"#\s*(id\b|newdoc\b|newpar\b|https?:|[\w.:]+\s*=)")
-_NAMES = {"tag", "tags", "ner", "ner_tag", "ner_tags", "label", "labels", "entity"}
-_TOKENS = {"token", "tokens", "word", "words", "form", "text"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,6 +315,13 @@ def read_conll(
         raise InputError(f"{path} holds no sentence: give one token a line.")
     corpus = _build(marked, ids, tag_names, scheme, on_fault, name or path.stem, str(path))
     notes = list(file.notes)
+    seen = {one for sentence in marked for one in sentence.tags or ()}
+    if bare := sorted(seen & _BARE - {OUTSIDE}) if scheme != "io" else []:
+        notes.append(
+            f"tags of {path} without a type ({', '.join(bare)}) are read as of the type {NAMELESS}"
+        )
+    if scheme == "io" and seen:
+        notes.append(f"tags of {path} are types alone: neighbours of one type are one entity")
     if comments:
         notes.append(f"{comments:,} lines of {path} that begin with # are read as comments")
     first = corpus.sentences[0]
@@ -331,7 +347,7 @@ def is_conll(path: str | Path, format: str = "") -> bool:
 
     By the format if one is said, else by a suffix of `CONLL_SUFFIXES`. Where the suffix says
     nothing, as in `train.txt`, by what stands in it: the first lines have equally many columns, at
-    least two, one of them of tags alone (O, B-…, I-…).
+    least two, one of them of tags alone (O, B-…, I-…; or O, B, I).
     """
     path = Path(path)
     if told := told_format(path, format):
@@ -344,7 +360,10 @@ def is_conll(path: str | Path, format: str = "") -> bool:
     except InputError:
         return False
     columns = list(zip(*tokens, strict=True))
-    return len(columns) > 1 and any(all(map(_TAG.fullmatch, cells)) for cells in columns)
+    return len(columns) > 1 and any(
+        all(map(_TAG.fullmatch, cells)) or ("O" in cells and _BARE.issuperset(cells))
+        for cells in columns
+    )
 
 
 class _Lines:
@@ -383,11 +402,10 @@ class _Lines:
                 tabs = "\t" in line
                 cells = self._cut(line, tabs)
                 width, first = len(cells), number
-                names = {cell.lower() for cell in cells}
                 for early, comment in waiting:
                     its = self._cut(comment, tabs)
                     yield early, comment if self._is_comment(comment, its, width) else its
-                if names & _NAMES and names & _TOKENS:
+                if names_of_tagged(cells):
                     self.columns = self.columns or tuple(cells)
                     shown = ", ".join(cells)
                     self.notes.append(f"line {number} of {self.path} ({shown}) is read as a header")
@@ -420,15 +438,10 @@ class _Lines:
     def _refuse_others(self, line: str, number: int) -> None:
         """Refuses JSON and tables, by the first line of a token."""
         looks = "JSON" if line.startswith(("{", "[{")) else ""
-        names = {x.strip(' "').lower() for x in line.split(",")}
-        if names & _NAMES and names & _TOKENS:
+        if names_of_tagged(x.strip(' "') for x in line.split(",")):
             looks = "a CSV table"
         if looks:
-            raise InputError(
-                f"{self.path}, line {number} looks like {looks}, but taggers learn from CoNLL "
-                "files: write one token and its tag a line, with a blank between, and an empty "
-                "line after each sentence."
-            )
+            raise InputError(f"{self.path}, line {number} looks like {looks}, but {CONLL}.")
 
     def column(self, wanted: int | str, what: str, width: int) -> int:
         """The number of a column that is given by number or name."""

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 import numpy as np
 from annotated_types import Ge
 
+from mixtext.data.corpus import MISSING
 from mixtext.data.read.options import (
     HEARD,
     UNSAID,
@@ -17,7 +18,7 @@ from mixtext.data.read.options import (
 from mixtext.errors import InputError
 from mixtext.settings import Cell, Settings
 from mixtext.tagging.conll import TaggedCorpus, align_tags, check_entities, read_conll
-from mixtext.tagging.tags import OnFault, Scheme
+from mixtext.tagging.tags import OUTSIDE, OnFault, Scheme
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class TagDataSettings(Settings):
         token: column of the tokens, a number from 0 or a name.
         tag: column of the tags, a number (from the end if negative) or a name.
         columns: names of the columns, where the files do not name them.
-        scheme: of the tags: `bio`, `iob1`, `bioes` or `bilou`.
+        scheme: of the tags: `bio`, `iob1`, `bioes`, `bilou` or, where
+            they are types alone, `io`.
         on_fault: `repair` and count tags that the scheme does not allow where they stand, such as
             an entity that begins with I-, or `refuse` them.
         encoding: of the files, such as `cp1252`; empty: UTF-8 or, where a mark says so, UTF-16.
@@ -163,7 +165,7 @@ def discover(
     """Reads CoNLL files of which no recipe says how: the scheme is the one that fits best.
 
     That is the one with the fewest tags that would have to be repaired; of equals the first of
-    BIO, IOB1, BIOES and BILOU.
+    BIO, IOB1, BIOES, BILOU and, where nothing else fits and some tag is O, IO.
 
     Returns:
         What a recipe would say, the sentences, and those of `test` if it is given.
@@ -176,11 +178,16 @@ def discover(
     found: list[tuple[TagDataSettings, TaggedCorpus]] = []
     refused: InputError | None = None
     for scheme in get_args(Scheme):
+        if scheme == "io" and found:  # it takes any tag without a prefix
+            break
         settings = replace(plain, scheme=scheme)
         try:
-            found.append((settings, read_tagged(settings, corpus, called=called)))
+            read = read_tagged(settings, corpus, called=called)
         except InputError as error:  # such as a tag that this scheme does not have
             refused = refused or error
+            continue
+        if scheme != "io" or _has_outside(read):  # parts of speech are no entities
+            found.append((settings, read))
         if found and not found[-1][1].repaired:
             break
     if not found:
@@ -190,6 +197,11 @@ def discover(
     if not test:
         return settings, train, None
     return settings, train, align_tags(train, read_tagged(settings, test, called=called))
+
+
+def _has_outside(corpus: TaggedCorpus) -> bool:
+    outside = corpus.tag_names.index(OUTSIDE) if OUTSIDE in corpus.tag_names else MISSING
+    return any(bool((tags == outside).any()) for tags in corpus.tags if outside != MISSING)
 
 
 def called_of(options: ReadOptions) -> Callable[[str], str]:

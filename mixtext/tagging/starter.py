@@ -29,7 +29,7 @@ corpus = {corpus}
 # dev = "dev.conll"       # sentences to choose the best weights on, with training.patience
 token = {token}               # column of the tokens, a number from 0 or a name
 tag = {tag}                # column of the tags, from the end if negative: {kinds}
-scheme = "{scheme}"            # of the tags, as found: bio, iob1, bioes or bilou
+scheme = "{scheme}"            # of the tags, as found: bio, iob1, bioes, bilou or io
 {decoding}\
 labelled = 0              # sentences labelled at the start; 0: all, else the rest is a pool to ask
                           # from, for: mixtext active run {file}

@@ -1,10 +1,13 @@
-"""Tag schemes: BIO, IOB1, BIOES and BILOU, checked and turned into BIO.
+"""Tag schemes: BIO, IOB1, BIOES, BILOU and IO, checked and turned into BIO.
 
 words   Foreign  Ministry  Paris  London  agree
 BIO     B-ORG    I-ORG     B-LOC  B-LOC   O
 IOB1    I-ORG    I-ORG     I-LOC  B-LOC   O      B- only between neighbours of one type
 BIOES   B-ORG    E-ORG     S-LOC  S-LOC   O
 BILOU   B-ORG    L-ORG     U-LOC  U-LOC   O
+IO      ORG      ORG       LOC    LOC     O      types alone: neighbours of one type are one entity
+
+In all but IO a prefix may stand alone, as in B I O: the type is then called ENTITY.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,11 +15,12 @@ from typing import Literal, NamedTuple, get_args
 
 from mixtext.errors import InputError
 
-Scheme = Literal["bio", "iob1", "bioes", "bilou"]
+Scheme = Literal["bio", "iob1", "bioes", "bilou", "io"]
 OnFault = Literal["repair", "refuse"]
 OUTSIDE = "O"
+NAMELESS = "ENTITY"  # the type where tags name none
 _AS_BIOES = {"L": "E", "U": "S"}
-PREFIXES = {"bio": "BI", "iob1": "BI", "bioes": "BIES", "bilou": "BILU"}
+PREFIXES = {"bio": "BI", "iob1": "BI", "bioes": "BIES", "bilou": "BILU", "io": ""}
 
 
 class Fault(NamedTuple):
@@ -32,20 +36,30 @@ class Fault(NamedTuple):
 
 
 def split_tag(tag: str, scheme: Scheme) -> tuple[str, str]:
-    """Prefix and type of a tag: `B-PER` → `("B", "PER")`, `O` → `("O", "")`.
+    """Prefix and type of a tag.
+
+    `B-PER` → `("B", "PER")`, `B` → `("B", "ENTITY")`, `O` → `("O", "")`, and in IO `PER` →
+    `("I", "PER")`.
 
     Raises:
         InputError: no such scheme, or the scheme has no such tag.
     """
     if scheme not in get_args(Scheme):
-        raise InputError(f"there is no tag scheme {scheme!r}: use bio, iob1, bioes or bilou.")
+        raise InputError(f"there is no tag scheme {scheme!r}: use bio, iob1, bioes, bilou or io.")
     if tag == OUTSIDE:
         return OUTSIDE, ""
     prefix, dash, kind = tag.partition("-")
-    if not dash or not kind or prefix not in tuple(PREFIXES[scheme]):
-        allowed = ", ".join(f"{letter}-TYPE" for letter in PREFIXES[scheme])
-        if tag == "0":
-            raise InputError("the tag '0' is the digit zero: write the letter O for no entity.")
+    known = tuple(PREFIXES[scheme])
+    if tag in known:
+        return tag, NAMELESS
+    if tag == "0":
+        raise InputError("the tag '0' is the digit zero: write the letter O for no entity.")
+    if scheme == "io" and not (dash and prefix in tuple("BIELSU")):
+        return "I", tag
+    if not dash or not kind or prefix not in known:
+        allowed = ", ".join(f"{letter}-TYPE" for letter in known) or "TYPE"
+        if not dash:
+            allowed += "; io where tags are types alone"
         raise InputError(
             f"the tag {tag!r} is not one of the scheme {scheme} (O, {allowed}): correct it, or "
             "name another scheme or column."
@@ -73,7 +87,7 @@ def to_bio(tags: Sequence[str], scheme: Scheme) -> tuple[list[str], list[Fault]]
         goes_on = prefix in ("I", "E") and open_before and kind == kind_before
         if closes and open_before and not goes_on:
             faults.append(Fault(position - 1, f"{before}-{kind_before} leaves its entity open"))
-        if prefix in ("I", "E") and not goes_on and scheme != "iob1":
+        if prefix in ("I", "E") and not goes_on and scheme not in ("iob1", "io"):
             faults.append(Fault(position, f"{tag} begins an entity"))
         if scheme == "iob1" and prefix == "B" and not (open_before and kind == kind_before):
             faults.append(Fault(position, f"{tag} does not follow an entity of its type"))

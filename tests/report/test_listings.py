@@ -1,6 +1,7 @@
 """The lists say what the code itself declares, and wrapping loses no word of it."""
 
 import dataclasses
+import json
 import re
 
 import pytest
@@ -10,7 +11,16 @@ from hypothesis import strategies as st
 from mixtext.data.read.catalogue import CATALOGUE
 from mixtext.methods import METHODS
 from mixtext.recipe import Recipe
-from mixtext.report.listings import aligned, list_datasets, list_methods, list_recipe_fields
+from mixtext.report.listings import (
+    LISTED,
+    aligned,
+    datasets_found,
+    list_datasets,
+    list_methods,
+    list_recipe_fields,
+    methods_found,
+    recipe_fields_found,
+)
 from mixtext.tagging.recipe import TaggingRecipe
 from mixtext.tagging.seqmix import SeqMix
 
@@ -105,3 +115,18 @@ def test_fields_of_both_kinds_of_recipe():
     tables = TaggingRecipe.tables()
     assert named(tagging) == {name: fields(tables[name]) for name in ("data", "model", "active")}
     assert {*tables} == {"data", "model", "active", "training"}
+
+
+def test_json_holds_what_the_lists_tell():
+    methods = {x["method"]: x for x in json.loads(json.dumps(methods_found()))}
+    assert [*methods] == [m.name for m in LISTED] and methods["mixtext"]["rows"]
+    assert {x["name"]: x["default"] for x in methods["mixtext"]["settings"]}["temperature"] == 0.5
+    sets = {x["name"]: x for x in json.loads(json.dumps(datasets_found()))}
+    assert [*sets] == [line.split()[0] for line in list_datasets().splitlines()]
+    assert len(sets["ag_news"]["classes"]) == 4
+    fields = json.loads(json.dumps(recipe_fields_found()))
+    names = {(x["task"], x["table"], x["name"]) for x in fields}
+    assert ("", "training", "steps") in names and ("tagging", "data", "scheme") in names
+    assert ("classification", "data", "labels_per_class") in names
+    told = [x for x in list_recipe_fields().splitlines() if x.startswith("  ")]
+    assert len(fields) == len(told) and all(x["meaning"] for x in fields)

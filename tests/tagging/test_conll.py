@@ -218,7 +218,7 @@ def test_from_lists():
         ({"sentences": [["a"]], "tags": []}, "1 sentences but 0 tag lists"),
         ({"sentences": [["a"]], "ids": ["x", "y"]}, "1 sentences but 2 ids"),
         ({"sentences": [["a"], ["b"]], "ids": ["x", "x"]}, "the id 'x'"),
-        ({"sentences": [["a"]], "tags": [["B"]]}, "token 1 ('a') of sentence '0'"),
+        ({"sentences": [["a"]], "tags": [["Q"]]}, "token 1 ('a') of sentence '0'"),
         (
             {"sentences": [["a"]], "tags": [["I-X"]], "on_fault": "refuse"},
             "I-X begins an entity",
@@ -358,3 +358,8 @@ def test_marks_old_line_ends_and_gzip(put, encoding):
     assert read_conll(path, encoding="cp1252").sentences[0] == ["Ärzte", "b"]
     path.write_bytes(gzip.compress(path.read_bytes()))
     assert read_conll(path, encoding="cp1252").sentences[0] == ["Ärzte", "b"]
+
+
+def test_a_column_of_bare_prefixes_makes_a_conll_file(put):
+    assert is_conll(put("Anna B\nsings O\n", "a.txt"))
+    assert not is_conll(put("yes B\nno S\n", "b.txt"))  # labels, with no O among them

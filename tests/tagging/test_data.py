@@ -133,3 +133,26 @@ def test_replaced_characters_are_noted(files):
     (files / "train.txt").write_bytes("caf\u00e9 B-X\n".encode("latin-1"))
     data = load(files, encoding_errors="replace")
     assert any("1 characters of" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "note"),
+    [
+        ("Anna B\nMiller I\nsings O\n", "bio", "without a type"),
+        ("Anna PER\nMiller PER\nsings O\n", "io", "types alone"),
+    ],
+)
+def test_tags_without_prefix_or_type_are_discovered(text, scheme, note, tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text(text)
+    settings, train, _ = discover(str(path))
+    assert settings.scheme == scheme
+    assert [tag[0] for tag in train.named(0)] == ["B", "I", "O"]
+    assert any(note in one for one in train.notes)
+
+
+def test_parts_of_speech_are_no_entities(tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text("Anna NN\nsings VB\n")
+    with pytest.raises(InputError, match="the tag 'NN' is not one of"):
+        discover(str(path))

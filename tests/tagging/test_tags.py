@@ -109,3 +109,21 @@ def test_a_type_may_hold_dashes():
     assert split_tag("B-event-time", "bio") == ("B", "event-time")
     assert bio_names(["b-c", "a"]) == ["O", "B-a", "I-a", "B-b-c", "I-b-c"]
     assert kinds_of(["O", "B-b-c", "I-b-c", "B-a"]) == ["a", "b-c"]
+
+
+@given(entities())
+def test_types_alone_give_the_entities_that_do_not_touch(made):
+    spans, length = made
+    spans = [x for n, x in enumerate(spans) if not n or spans[n - 1][2] < x[1]]
+    bare = [tag.partition("-")[2] or tag for tag in write(spans, length, "bio")]
+    converted, faults = to_bio(bare, "io")
+    assert [tuple(span) for span in entity_spans(converted)] == spans and not faults
+    with pytest.raises(InputError, match="io"):
+        split_tag("B-PER", "io")
+
+
+def test_prefixes_alone_are_of_one_type():
+    assert to_bio(["B", "I", "O", "B"], "bio") == (["B-ENTITY", "I-ENTITY", "O", "B-ENTITY"], [])
+    assert to_bio(["B", "L", "U"], "bilou")[0] == ["B-ENTITY", "I-ENTITY", "B-ENTITY"]
+    with pytest.raises(InputError, match="io where tags are types alone"):
+        split_tag("PER", "bio")

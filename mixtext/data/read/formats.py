@@ -25,6 +25,20 @@ _FIELD_LIMIT = 2**31 - 1  # characters; csv's own limit of 131,072 refuses long 
 Rows = Generator[tuple[int, dict[str, Any]], None, None]
 
 
+_TAGS = {"tag", "tags", "ner", "ner_tag", "ner_tags", "label", "labels", "entity"}
+_TOKENS = {"token", "tokens", "word", "words", "form", "text"}
+CONLL = (
+    "taggers learn from CoNLL files: write one token and its tag a line, with a blank between, and "
+    "an empty line after each sentence"
+)
+
+
+def names_of_tagged(columns: Iterable[str]) -> bool:
+    """Whether columns of these names hold words and their tags."""
+    names = {x.lower() for x in columns}
+    return bool(names & _TAGS and names & _TOKENS)
+
+
 @dataclass(frozen=True)
 class Columns:
     """Which columns are read, by name; no label: nobody looks for one.
@@ -65,6 +79,11 @@ class Columns:
             if use == column == "label":
                 advice += f", or say with {self.called('labels')} that the rows have no labels"
             listing = ", ".join(f"'{x}'" for x in there)
+            if use == "text" and names_of_tagged(there):
+                raise InputError(
+                    f"{where} has the columns {listing}, which look like words and their tags, "
+                    f"but {CONLL}. For texts with one label each, {advice}."
+                )
             raise InputError(f"{where} has no column '{column}' but {listing}: {advice}.")
 
 

@@ -294,3 +294,17 @@ def test_columns_and_labels_by_number_need_no_quotes(put):
     assert (settings.text, settings.label, settings.missing) == (("0",), "1", ("-1",))
     with pytest.raises(InputError, match=r"data\.label is True"):
         DataSettings("x.csv", label=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", '{"tokens": ["Anna"], "ner_tags": ["B-PER"]}\n'),
+        ("a.csv", "Sentence #,Word,POS,Tag\nSentence: 1,Anna,NN,B-PER\n"),
+    ],
+)
+def test_words_and_their_tags_are_told_apart_from_texts(name, content, tmp_path):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(InputError, match="look like words and their tags, but taggers learn from"):
+        read_corpus(path)
