@@ -1,6 +1,6 @@
 """The command line: `python -m backtranslate texts.jsonl --backend NAME --pivots CODE,… --out DIR`.
 
-Other commands: merge, import, export, convert. Exit code 0; 2 for bad input; 1 for a full disk.
+Other commands: merge, import, export, convert. Exit code 0; 2 for bad input or a full disk.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from typing import NoReturn
 from backtranslate.backends import BACKENDS
 from backtranslate.driver import make_views
 from backtranslate.jobs import Executor, Settings
-from backtranslate.manifest import WriteError
 from backtranslate.pickles import export_pickles, import_pickles
 from backtranslate.quality import Pair, describe, measure
+from backtranslate.reading import reading, reason_of, shown
 from backtranslate.store import Corpus, merge, read_records, refuse_foreign, shard_path
 from backtranslate.translator import PRESETS, BacktranslateError
 
@@ -38,20 +38,17 @@ def read_texts(path: Path) -> Corpus:
     """
     lines: dict[str, int] = {}
     texts = []
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip(b" \t\r\n\xef\xbb\xbf"):
-                    continue
-                id_, text = _parse(line.removeprefix(b"\xef\xbb\xbf"), f"{path}, line {number}")
-                if id_ in lines:
-                    raise BacktranslateError(
-                        f"{path}, line {number}: id {id_!r} stands already in line {lines[id_]}."
-                    )
-                lines[id_] = number
-                texts.append(text)
-    except OSError as error:
-        raise BacktranslateError(f"cannot read {path}: {error.strerror or error}.") from error
+    with reading(path, BacktranslateError), path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip(b" \t\r\n\xef\xbb\xbf"):
+                continue
+            id_, text = _parse(line.removeprefix(b"\xef\xbb\xbf"), f"{path}, line {number}")
+            if id_ in lines:
+                raise BacktranslateError(
+                    f"{path}, line {number}: id {id_!r} stands already in line {lines[id_]}."
+                )
+            lines[id_] = number
+            texts.append(text)
     if not texts:
         raise BacktranslateError(f"{path} holds no texts: give one JSON object a line.")
     return Corpus(list(lines), texts)
@@ -63,10 +60,10 @@ def _parse(line: bytes, where: str) -> tuple[str, str]:
         id_, text = entry["id"], entry["text"]
         if not isinstance(text, str) or isinstance(id_, bool) or not isinstance(id_, str | int):
             raise TypeError
-    except (ValueError, KeyError, TypeError):
-        shown = line.decode("utf-8", "replace").strip()[:60]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        begin = line.decode("utf-8", "replace").strip()[:60]
         raise BacktranslateError(
-            f'{where}: expected a JSON object in UTF-8 with "id" and "text", found {shown!r}.'
+            f'{where}: expected a JSON object in UTF-8 with "id" and "text", found {begin!r}.'
         ) from None
     return str(id_), text
 
@@ -237,8 +234,12 @@ def main(arguments: Iterable[str] | None = None, corpus: Corpus | None = None) -
         else:
             make(given, corpus)
     except BacktranslateError as error:
-        print(f"backtranslate: {error}", file=sys.stderr)
-        return 1 if isinstance(error, WriteError) else 2
+        print(f"backtranslate: {shown(error)}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        where = shown(error.filename or "the disk", 300)
+        print(f"backtranslate: {where} cannot be used: {reason_of(error)}.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("backtranslate: stopped; the same command goes on from here", file=sys.stderr)
         return 130

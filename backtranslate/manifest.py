@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backtranslate.files import aside, make_folder
+from backtranslate.reading import reading
 from backtranslate.translator import BacktranslateError
 
 MANIFEST = "manifest.json"
@@ -27,15 +28,19 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     Raises:
         BacktranslateError: the file is no manifest.
     """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("pivots"), dict):
-            raise ValueError
-    except (FileNotFoundError, NotADirectoryError):
+    path = folder / MANIFEST
+    if not path.exists():
         return None
-    except ValueError:
-        raise BacktranslateError(f"{folder / MANIFEST} is no manifest of a store.") from None
-    return manifest
+    with reading(path, BacktranslateError):
+        try:
+            manifest = json.loads(path.read_bytes())
+            pivots = manifest["pivots"].values()
+            shapes = [(type(x["copies"]), type(x["translators"])) for x in pivots]
+            if {*shapes} - {(int, list), (int, dict)} or type(manifest["shards"]) is not int:
+                raise ValueError
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise BacktranslateError(f"{path} is no manifest of a store.") from None
+        return manifest
 
 
 def check_manifest(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

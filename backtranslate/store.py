@@ -31,6 +31,7 @@ from backtranslate.manifest import (
     writing,
 )
 from backtranslate.pipeline import View
+from backtranslate.reading import reading
 from backtranslate.translator import BacktranslateError
 
 
@@ -138,7 +139,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         return (
             entry if all(isinstance(f, str) for f in [*fields, str(int(entry["copy"]))]) else None
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -239,7 +240,7 @@ class Shard:
         """
         self.folder, self.path = folder, shard_path(folder, shard, shards)
         self.index = Index(corpus)
-        with writing(folder):
+        with reading(self.path, BacktranslateError), writing(folder):
             self._file: IO[bytes] = self.path.open("ab", buffering=0)
             sync_entry(folder)
         try:
@@ -327,8 +328,8 @@ def merge(folders: Sequence[Path], corpus: Corpus, out: Path) -> int:
         paths = [path for path in paths if path.is_file()]
         if not paths:
             raise BacktranslateError(
-                f"shard {shard} of {first['shards']} is missing: run it with --num-shards "
-                f"{first['shards']} --shard {shard}."
+                f"{folders[0]}: shard {shard} of {first['shards']} is missing: run it with "
+                f"--num-shards {first['shards']} --shard {shard}."
             )
         for path in paths:
             index.add_file(path)
@@ -337,8 +338,9 @@ def merge(folders: Sequence[Path], corpus: Corpus, out: Path) -> int:
         missing = [i for i in range(len(corpus)) if not index.has(pivot, copy, i)]
         if missing:
             raise BacktranslateError(
-                f"view {pivot}/{copy} is missing for {len(missing)} of {len(corpus)} texts (first: "
-                f"id {corpus.ids[missing[0]]!r}): run the same command again to make them."
+                f"{folders[0]}: view {pivot}/{copy} is missing for {len(missing)} of {len(corpus)} "
+                f"texts (first: id {corpus.ids[missing[0]]!r}): run the same command again to make "
+                "them."
             )
     if not _holds(out, index.read(views, range(len(corpus)))):
         with writing(out.parent):

@@ -23,7 +23,7 @@ from mixtext.data_commands import (
     new_recipe,
     recipe_fields,
 )
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reason_of, shown
 from mixtext.model_commands import JSON, evaluate, export, predict
 from mixtext.settings import near
 
@@ -377,7 +377,7 @@ def main(arguments: list[str] | None = None) -> int:
                 )
             )
     except InputError as error:
-        print(f"mixtext: {error}", file=sys.stderr)
+        _complain(error)
         return 2
     except KeyboardInterrupt:
         print("mixtext: stopped; go on with --resume", file=sys.stderr)
@@ -386,15 +386,15 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:  # a full disk, a folder that may not be written to
-        where = f" ({error.filename})" if error.filename else ""
-        print(f"mixtext: {error.strerror or error}{where}", file=sys.stderr)
-        return 1
+        where = shown(error.filename or "the disk", 300)
+        _complain(f"{where} cannot be used: {reason_of(error)}.")
+        return 2
     except Exception as error:
         # By name: importing the loop takes seconds, which `mixtext --help` should not cost.
-        codes = {"Diverged": 3, "SafetensorError": 1}  # the latter: weights met a full disk
+        codes = {"Diverged": 3, "SafetensorError": 2}  # the latter: weights met a full disk
         if type(error).__name__ not in codes:
             raise
-        print(f"mixtext: {error}", file=sys.stderr)
+        _complain(error)
         return codes[type(error).__name__]
 
 
@@ -409,8 +409,8 @@ def _silence() -> Iterator[None]:
         _loud.pop()
 
 
-def _complain(sentence: str) -> None:
-    print(f"mixtext: {sentence}", file=_loud[-1] if _loud else sys.stderr)
+def _complain(sentence: object) -> None:
+    print(f"mixtext: {shown(sentence)}", file=_loud[-1] if _loud else sys.stderr)
 
 
 def _in_order(arguments: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from backtranslate.files import aside as aside
 from backtranslate.files import make_folder as make_folder
 from backtranslate.files import sync_entry as sync_entry
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +30,7 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+@reads(WAY_OUT)
 def read_json(path: Path) -> dict[str, Any]:
     """Reads a JSON object that a run has written.
 
@@ -57,6 +58,7 @@ def save_tensors(tensors: dict[str, "Tensor"], path: Path) -> None:
         save_file(whole, half)
 
 
+@reads(WAY_OUT)
 def load_tensors(path: Path) -> dict[str, "Tensor"]:
     """Loads tensors that a run has saved.
 

@@ -11,7 +11,7 @@ from mixtext.data.batches import Source, Vectors, tokenise
 from mixtext.data.columns import texts as column_of_texts
 from mixtext.data.corpus import Corpus
 from mixtext.data.labels import MISSING
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reads
 from mixtext.models.build import load_model
 from mixtext.models.classifier import Classifier
 from mixtext.models.folder import save_parts
@@ -172,6 +172,7 @@ def export(
     save_parts(folder, model, tokenizer, about)
 
 
+@reads("export the model again")
 def load(run: str | Path, device: str = "auto") -> Predictor:
     """Loads the model of a run folder, or an exported model folder.
 

@@ -27,7 +27,7 @@ from pathlib import PurePath
 from typing import Any, ClassVar, TypeVar
 
 from mixtext.data.settings import DataSettings, ViewSettings
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reading
 from mixtext.methods import METHODS
 from mixtext.methods.base import Method, MethodOf
 from mixtext.methods.mixtext import MixText
@@ -174,11 +174,12 @@ def build_recipe(
     kind: type[R], values: dict[str, Any], overrides: Sequence[str] = (), where: str = "recipe"
 ) -> R:
     """Builds a recipe of any kind from nested dicts; every refusal begins with `where`."""
-    values = override(values, overrides)
-    try:
-        return _build(kind, values)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
+    with reading(where, "correct the recipe"):
+        values = override(values, overrides)
+        try:
+            return _build(kind, values)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
 
 
 def _build(kind: type[R], values: dict[str, Any]) -> R:

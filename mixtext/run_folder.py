@@ -29,7 +29,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from mixtext import __version__
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reading
 from mixtext.files import WAY_OUT, checksum, locked, make_folder, read_json, write_json, write_text
 from mixtext.models.folder import has_model
 from mixtext.recipe import AnyRecipe, build_recipe, dump_recipe, flat
@@ -113,6 +113,11 @@ def refuse_changes(folder: Path, now: dict[str, Any]) -> list[str]:
         InputError: the data or a file has changed, or environment.json is damaged.
     """
     path = folder / "environment.json"
+    with reading(path, WAY_OUT):
+        return _changes(folder, path, now)
+
+
+def _changes(folder: Path, path: Path, now: dict[str, Any]) -> list[str]:
     before = read_json(path)
     data, files = before.get("data"), before.get("files", {})
     if not isinstance(data, dict) or not isinstance(files, dict):

@@ -13,9 +13,9 @@ import codecs
 import dataclasses
 import difflib
 import json
-import math
 import operator
 import re
+import sys
 import tomllib
 import typing
 from collections.abc import Iterable, Sequence
@@ -24,12 +24,13 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reads
 
 S = TypeVar("S", bound="Settings")
 Cell = Annotated[str, "or a number"]  # a column by name or number, a label: 1 is "1"
 COMPARED = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
 TYPES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+LARGEST = 2**32  # of whole numbers: nobody waits for more steps, rows or words
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
@@ -91,10 +92,12 @@ def accept(value: Any, hint: Any, where: str) -> Any:
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(accept(item, args[0], f"{where}[{i}]") for i, item in enumerate(items))
     if hint is float and isinstance(value, Real) and not isinstance(value, bool):
-        if not math.isfinite(value):
+        if not -sys.float_info.max <= value <= sys.float_info.max:  # type: ignore[operator]
             raise InputError(f"{where} is {value}: it must be a finite number.")
         return float(value)
     if hint is int and isinstance(value, Integral) and not isinstance(value, bool):
+        if not -LARGEST <= value <= LARGEST:  # type: ignore[operator]
+            raise InputError(f"{where} must be a whole number of at most {LARGEST:,}.")
         return int(value)
     if hint not in TYPES or (hint in (str, bool) and isinstance(value, hint)):
         return value
@@ -140,6 +143,7 @@ def refuse_unheard(settings: Settings, fields: Iterable[str], because: str, else
             )
 
 
+@reads("correct the recipe")
 def read_toml(path: str | Path) -> dict[str, Any]:
     """The values of a recipe file.
 
@@ -238,5 +242,5 @@ def near(key: str, known: Iterable[str]) -> str:
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text

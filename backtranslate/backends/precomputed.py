@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from backtranslate.backends import clean, locate
+from backtranslate.reading import reading
 from backtranslate.translator import BacktranslateError, Decoding
 
 
@@ -30,16 +31,11 @@ class Precomputed:
         self.path = path
         self.description = f"precomputed {path.name}"
         self.translations: dict[str, list[str]] = {}
-        try:
-            with path.open(encoding="utf-8") as file:
-                for number, line in enumerate(file, 1):
-                    if line.strip():
-                        self.add(line, number)
-        except (OSError, UnicodeDecodeError) as error:
-            raise BacktranslateError(
-                f"The translations in {path} cannot be read ({error}); give the folder of"
-                " {source}-{target}.jsonl files, or a template, as models."
-            ) from error
+        way_out = "give the folder of {source}-{target}.jsonl files, or a template, as models"
+        with reading(path, BacktranslateError, way_out), path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    self.add(line, number)
 
     def add(self, line: str, number: int) -> None:
         """Takes in one line."""
@@ -47,7 +43,7 @@ class Precomputed:
             row = json.loads(line)
             text, translation = row["text"], row["translation"]
             self.translations.setdefault(clean(text), []).append(clean(translation))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BacktranslateError(
                 f'Line {number} of {self.path} is not {{"text": "...", "translation": "..."}}.'
             ) from error

@@ -21,7 +21,7 @@ from backtranslate.store import merge, sha1
 from backtranslate.translator import BacktranslateError
 from mixtext.data.corpus import Corpus
 from mixtext.data.settings import ViewSettings
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reads
 from mixtext.files import locked, make_folder
 
 
@@ -112,6 +112,7 @@ class StoredViews:
         return self.tables[copy].row(self.place[i])
 
 
+@reads("make the views again")
 def read_views(path: str | Path, corpus: Corpus, rows: np.ndarray) -> dict[str, list[str]]:
     """Reads a views file and joins it to the corpus rows that need views.
 

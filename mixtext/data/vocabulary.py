@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mixtext.data.read.formats import INSTALL
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reads
 
 PAD, UNK = "[PAD]", "[UNK]"  # ids 0 and 1
 GLOVE = "glove"  # the source that comes as a package, not as a file
@@ -137,6 +137,7 @@ def vocabulary(
     return Vocabulary(words, matrix, sum(word in vectors for word in own) / len(own))
 
 
+@reads()
 def read_word_vectors(
     source: str,
     most: int,

@@ -9,10 +9,10 @@ import torch
 
 from mixtext.data.corpus import Corpus
 from mixtext.data.vocabulary import build_tokenizer, vocabulary
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reads
 from mixtext.models.base import Encoder
 from mixtext.models.classifier import Classifier
-from mixtext.models.folder import load_parts
+from mixtext.models.folder import load_parts, settings_in
 from mixtext.models.heads import MlpHead
 from mixtext.models.pretrained import load_encoder
 from mixtext.models.settings import VECTOR_ENCODERS, WORD_ENCODERS, ModelSettings
@@ -87,6 +87,7 @@ def model_folder(run: Path) -> Path:
     return run / "model" if (run / "model" / "mixtext.json").is_file() else run
 
 
+@reads("export the model again")
 def load_model(run: Path) -> tuple[Classifier, Any, dict[str, Any]]:
     """Loads the model of a run folder, or a model folder.
 
@@ -103,7 +104,7 @@ def load_model(run: Path) -> tuple[Classifier, Any, dict[str, Any]]:
         raise InputError(
             f"{run} holds a tagger: load it with mixtext.tagging.entities.load_tagger."
         )
-    settings = saved["model"] = ModelSettings(**saved["model"])
+    settings = saved["model"] = settings_in(ModelSettings, run, saved)
     outputs = 1 if saved["target"] == "scores" else len(saved["label_names"])
     model = _assemble(settings, parts.encoder, outputs)
     parts.fill(model)

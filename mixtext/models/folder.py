@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reads, refuse_odd_files
 from mixtext.files import aside, save_tensors, write_json
 from mixtext.models.base import SIZES, WEIGHTS, Encoder, Model, SmallEncoder
 from mixtext.models.encoder import MixableEncoder
@@ -29,6 +29,7 @@ from mixtext.models.pretrained import load_encoder, load_tokenizer, quiet_transf
 from mixtext.models.vectors import Mlp, SmallCnn
 from mixtext.models.words import KimCnn, Lstm
 
+S = TypeVar("S")
 ABOUT, HEAD = "mixtext.json", "head.safetensors"
 SMALL: dict[str, type[SmallEncoder]] = {x.kind: x for x in (KimCnn, Lstm, Mlp, SmallCnn)}
 # What a model tells, by the one word for it and its rows that earlier versions wrote.
@@ -93,6 +94,7 @@ def has_model(run: Path) -> bool:
     return model_folder(run) != run
 
 
+@reads("export the model again")
 def read_about(run: Path) -> dict[str, Any]:
     """What `mixtext.json` says of the model of a run folder, or of a model folder.
 
@@ -112,6 +114,15 @@ def read_about(run: Path) -> dict[str, Any]:
     return {"rows": "sentences", "target": told, **about}  # taggers had no rows either
 
 
+def settings_in(kind: Callable[..., S], run: Path, about: dict[str, Any]) -> S:
+    """The settings of a model, as `mixtext.json` has them; InputError names the file."""
+    try:
+        return kind(**about["model"])
+    except InputError as error:
+        raise InputError(f"{model_folder(run) / ABOUT}: {error}") from None
+
+
+@reads("export the model again")
 def load_parts(run: Path) -> Parts:
     """Loads the parts of the model of a run folder, or of a model folder.
 
@@ -119,6 +130,7 @@ def load_parts(run: Path) -> Parts:
         InputError: as `read_about`; or a part is missing or damaged.
     """
     about, folder = read_about(run), model_folder(run)
+    refuse_odd_files(folder)
     tokenizer = None
     if about["model"]["encoder"] in SMALL:
         encoder: Encoder = load_small(folder)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reason_of, refuse_odd_files
 from mixtext.models.encoder import MixableEncoder
 
 
@@ -74,7 +74,14 @@ def encoder_folder(name_or_path: str) -> Path | str:
 def _tokenizer(source: str, where: dict[str, Any]) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(source, **where)
+    tokenizer = AutoTokenizer.from_pretrained(source, **where)
+    try:
+        tokenizer("a")
+    except BaseException as error:  # the panic of a damaged one is no Exception
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise ValueError(f"its tokenizer does not work: {reason_of(error)}") from error
+    return tokenizer
 
 
 @contextmanager
@@ -83,6 +90,7 @@ def _loading(name: str, revision: str | None) -> Iterator[tuple[str, dict[str, A
     source = _minilm_path() if name == "minilm" else name
     if (source.startswith((".", "/", "~")) or source.count("/") > 1) and not Path(source).is_dir():
         raise InputError(f"Encoder {name!r} is not there: no such folder.")
+    refuse_odd_files(Path(source))
     offline = not Path(source).is_dir() and not _hub_knows(source, revision)
     try:
         with quiet_transformers():
@@ -94,7 +102,7 @@ def _loading(name: str, revision: str | None) -> Iterator[tuple[str, dict[str, A
                     "local_files_only": offline,
                 },
             )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except Exception as error:  # a damaged folder raises nearly anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         if offline:
             reason = "no such folder or cached model; the hub is out of reach or lacks it"

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reading
 from mixtext.report.plots import save_figure
 from mixtext.report.tables import spread
 
@@ -25,15 +25,12 @@ def read_curves(sources: Sequence[Path]) -> list[dict[str, Any]]:
         if not found:
             raise InputError(f"{source} holds no finished run of active learning (no curve.json).")
         for path in found:
-            raw = path.read_bytes()
-            lines = [raw] if path.suffix == ".json" else raw.splitlines()
-            try:
-                read = [json.loads(line) for line in lines]
-                curves += [one for one in read if one["curve"]]
-            except (ValueError, KeyError, TypeError):
-                raise InputError(
-                    f"{path} does not hold curves, as curve.json of a run does."
-                ) from None
+            with reading(path, "it does not hold curves, as curve.json of a run does"):
+                raw = path.read_bytes()
+                lines = [raw] if path.suffix == ".json" else raw.splitlines()
+                read = [one for one in map(json.loads, lines) if one["curve"]]
+                curve_table(read)
+                curves += read
     return curves
 
 

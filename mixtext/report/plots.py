@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reads
 from mixtext.files import aside
 
 Lines = Sequence[dict[str, Any]]
 MAKER = "drawn by mixtext"  # stands in the pictures, and tells them from the user's
 
 
+@reads("leave this run out, or train it anew")
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The lines of a run's metrics.jsonl.
 

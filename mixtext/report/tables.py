@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reading
 from mixtext.methods import METHODS
 from mixtext.recipe import Recipe, defaults
 from mixtext.tagging.recipe import TaggingRecipe
@@ -15,7 +15,11 @@ from mixtext.tagging.recipe import TaggingRecipe
 METHOD_ORDER = tuple(METHODS)
 METRICS = {"macro_f1": "macro-F1", "f1": "F1", "spearman": "Spearman", "pearson": "Pearson"}
 
-NEEDED = {"corpus", "method", "encoder", "labelled", "best_step", "dev", "test"}
+NEEDED: dict[str, type] = {
+    **dict.fromkeys(("corpus", "method", "encoder"), str),
+    **dict.fromkeys(("labelled", "best_step"), int),
+    **dict.fromkeys(("dev", "test"), dict),
+}
 # Runs that differ in these alone are repeats of one another, or another column tells them apart.
 APART = {
     *(
@@ -46,17 +50,27 @@ def read_results(sources: Sequence[Path]) -> list[dict[str, Any]]:
         if not found:
             raise InputError(f"{source} holds no finished run (no result.json below it).")
         for path in found:
-            raw = path.read_bytes()
-            lines = [raw] if path.suffix == ".json" else [x for x in raw.splitlines() if x.strip()]
-            try:
-                read = [json.loads(line) for line in lines]
-                whole = bool(read) and all(result.keys() >= NEEDED for result in read)
-            except (ValueError, AttributeError):
-                whole = False
-            if not whole:
-                raise InputError(f"{path} does not hold results, as result.json of a run does.")
+            with reading(path, "leave this run out, or train it anew"):
+                raw = path.read_bytes()
+                lines = raw.splitlines() if path.suffix != ".json" else [raw]
+                try:
+                    read = [json.loads(line) for line in lines if line.strip()]
+                except ValueError:
+                    read = []
+                if not read or not all(map(_is_result, read)):
+                    raise InputError(f"{path} does not hold results, as result.json of a run does.")
+                comparison(read)
             results += read
     return results
+
+
+def _is_result(value: Any) -> bool:
+    if not isinstance(value, dict) or not value.keys() >= NEEDED.keys():
+        return False
+    metrics = [x for part in ("dev", "test") if value[part] for x in value[part].values()]
+    return all(isinstance(value[k], kind) for k, kind in NEEDED.items()) and all(
+        isinstance(x, int | float) for x in metrics
+    )
 
 
 def spread(values: Sequence[float]) -> str:

@@ -21,7 +21,7 @@ from mixtext.data.corpus import MISSING
 from mixtext.data.read.characters import MARK, Decoder
 from mixtext.data.read.formats import CONLL, names_of_tagged
 from mixtext.data.read.readers import told_format
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reads
 from mixtext.tagging.tags import (
     NAMELESS,
     OUTSIDE,
@@ -229,6 +229,7 @@ def _build(
     )
 
 
+@reads()
 def read_conll(
     path: str | Path,
     tag: int | str | None = -1,
@@ -342,6 +343,7 @@ def read_conll(
     )
 
 
+@reads()
 def is_conll(path: str | Path, format: str = "") -> bool:
     """Whether a file is to be read as CoNLL.
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from mixtext.data.columns import texts as column_of_texts
-from mixtext.errors import InputError
-from mixtext.models.folder import ABOUT, load_parts, model_folder, read_about
+from mixtext.errors import InputError, reads
+from mixtext.models.folder import ABOUT, load_parts, model_folder, read_about, settings_in
 from mixtext.tagging.conll import TaggedCorpus, align_tags
 from mixtext.tagging.metrics import entity_spans
 from mixtext.tagging.rows import tokenise_sentences
@@ -111,6 +111,7 @@ def is_tagger(run: str | Path) -> bool:
     return (model_folder(path) / ABOUT).is_file() and read_about(path)["target"] == "tags"
 
 
+@reads("export the model again")
 def load_tagger(run: str | Path, device: str = "auto") -> TagPredictor:
     """Loads the tagger of a run folder, or an exported model folder.
 
@@ -120,7 +121,7 @@ def load_tagger(run: str | Path, device: str = "auto") -> TagPredictor:
     if not is_tagger(run):
         raise InputError(f"{run} holds no finished tagger: train one first.")
     parts = load_parts(Path(run))
-    saved, settings = parts.about, TaggerSettings(**parts.about["model"])
+    saved, settings = parts.about, settings_in(TaggerSettings, Path(run), parts.about)
     model = Tagger(parts.encoder, len(saved["tag_names"]), settings.dropout, settings.case)
     parts.fill(model)
     model.to(choose_device(device)).eval()

@@ -28,7 +28,7 @@ from typing import Any, Literal
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reading
 from mixtext.files import WAY_OUT, locked, read_json, write_json, write_text
 from mixtext.models.folder import has_model
 from mixtext.tagging.conll import TaggedCorpus, conll_text, read_conll, sentence_ids
@@ -131,10 +131,29 @@ class ActiveRun:
         path = self.folder / STATE
         if not path.is_file() and not (self.folder / "points").exists():
             return None
-        try:
-            return State(**read_json(path))
-        except TypeError:
-            raise InputError(f"{path} is damaged: {WAY_OUT}.") from None
+        with reading(path, WAY_OUT):
+            state = State(**read_json(path))
+            if not self.fits(state):
+                raise InputError(f"{path} is damaged: {WAY_OUT}.")
+            return state
+
+    def fits(self, state: State) -> bool:
+        """Whether a saved state can be one of this run."""
+        ids, asked = {*self.data.pool.ids}, [one for ids in state.queries for one in ids]
+        np.random.default_rng().bit_generator.state = state.generator
+        sizes = [point[key] for point in state.curve for key in ("round", "labelled", "updates")]
+        metrics = [point[part] for point in state.curve for part in ("dev", "test")]
+        numbers = [*sizes, *(x for one in metrics for x in one.values())]
+        return (
+            type(state.round) is int
+            and state.phase in ("train", "label", "done")
+            and len(state.queries) == state.round + (state.phase == "label")
+            and len(state.curve) == state.round + (state.phase != "train")
+            and {*state.pool, *asked} <= ids
+            and all(isinstance(x, int | float) for x in numbers)
+            and all("f1" in one for one in metrics if one)
+            and all("generated" in point for point in state.curve)
+        )
 
     def saved(self) -> State:
         """The saved state.
@@ -325,12 +344,17 @@ class ActiveRun:
             InputError: the file is missing or damaged.
         """
         path = self.generated_file(round_)
-        try:
-            lines = path.read_text("utf-8").splitlines()
-            return [Generated(**json.loads(line)) for line in lines]
-        except (FileNotFoundError, ValueError, TypeError):
-            state = "damaged" if path.is_file() else "missing"
-            raise InputError(f"{path} is {state}: {WAY_OUT}.") from None
+        if not path.is_file():
+            raise InputError(f"{path} is missing: {WAY_OUT}.")
+        with reading(path, WAY_OUT):
+            try:
+                lines = path.read_text("utf-8").splitlines()
+                made = [Generated(**json.loads(line)) for line in lines]
+                for one in made:
+                    show(one, self.data.seed.tag_names)
+            except (ValueError, TypeError):
+                raise InputError(f"{path} is damaged: {WAY_OUT}.") from None
+            return made
 
     def generated_file(self, round_: int) -> Path:
         """Where a round's generated sentences are."""

@@ -137,7 +137,7 @@ def test_bad_options_are_one_sentence(texts, tmp_path, capsys, more, message):
         (b'{"id": true, "text": "x"}\n', "line 1: expected"),
         (b"[1]\n", "line 1: expected"),
         (b'{"id": 1, "text": "\xff"}\n', "line 1: expected a JSON object in UTF-8"),
-        (None, "cannot read"),
+        (None, "cannot be read"),
     ],
 )
 def test_bad_files_are_one_sentence(tmp_path, capsys, content, message):
@@ -179,10 +179,10 @@ def test_ray_is_asked_for_by_a_sentence(texts, tmp_path, capsys, monkeypatch):
     assert code == 2 and "pip install ray" in err
 
 
-def test_a_folder_that_cannot_be_written_to_is_exit_code_1(texts, tmp_path, capsys):
+def test_a_folder_that_cannot_be_written_to_is_a_sentence(texts, tmp_path, capsys):
     (tmp_path / "views").write_text("a file")
     code, _, err = call(capsys, *options(texts, tmp_path / "views"))
-    assert code == 1 and "cannot write to" in err
+    assert code == 2 and "cannot write to" in err
 
 
 @pytest.mark.parametrize("command", ["", "merge", "import", "export", "convert"])
@@ -237,7 +237,7 @@ def test_a_full_disk_is_survived(tmp_path):
         command = [sys.executable, "-m", "backtranslate", *map(str, command)]
         environment = {**os.environ, "TMPDIR": str(tmp_path)}
         full = subprocess.run(command, capture_output=True, text=True, env=environment)
-        assert full.returncode == 1
+        assert full.returncode == 2
         assert "no space left" in full.stderr and "Traceback" not in full.stderr
         kept = read(folder / "views" / "views-00000-of-00001.jsonl")
         assert kept

@@ -15,7 +15,7 @@ from mixtext.data.read.options import HEARD, UNSAID, ReadOptions
 from mixtext.data.read.readers import SUFFIXES, read_corpus, read_hub, stem, told_format
 from mixtext.data.read.sniff import head_of
 from mixtext.data.splits import drop_duplicates, hold_out
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reads
 
 
 def load(
@@ -75,6 +75,7 @@ def load(
     return _cut_test_part(entry, corpus, name, part) if entry.whole else corpus
 
 
+@reads()
 def load_any(
     corpus: str | Path,
     options: ReadOptions = UNSAID,

@@ -28,7 +28,7 @@ from mixtext.data.read.formats import (
 )
 from mixtext.data.read.options import HEARD, UNSAID, Format, ReadOptions
 from mixtext.data.read.sniff import format_of
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reads
 
 SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
@@ -63,6 +63,7 @@ class Opened:
     notes: tuple[str, ...] = ()
 
 
+@reads()
 def read_corpus(path: str | Path, options: ReadOptions = UNSAID, *, name: str = "") -> Corpus:
     """Reads a corpus from a file or a folder.
 

@@ -1,0 +1,347 @@
+"""Several hundred bad inputs to all commands: each is refused with a sentence, or does no harm.
+
+Every file that a command reads is spoiled in many ways, by a seeded generator. Clean is what ends
+with exit code 0 and no traceback, or with exit code 2 (3: the loss is no number) and one sentence,
+of at most a few hundred characters, which names the file that was spoiled or the folder it is in.
+"""
+
+import contextlib
+import io
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backtranslate.cli import main as backtranslate
+from mixtext.cli import main as mixtext
+
+pytestmark = pytest.mark.slow
+
+SECONDS = 10  # a command that takes longer waits for something
+MEMORY = 4 * 2**30  # bytes of addresses: what reads without end fails
+LONGEST = 600  # characters of a message
+
+
+# ---- what is spoiled, and who reads it: G is the good world, W a copy of the spoiled part of it
+
+TRAIN = "mixtext train G/recipe.toml --run W/new --dry-run"
+VIEWS = "mixtext train G/bert.toml --run W/new --dry-run views.file=FILE"
+AGAIN = "mixtext train G/{0}.toml --run W/{0} --resume"
+STORE = "backtranslate G/rows.jsonl --backend identity --pivots xx --out W/store"
+ROWS = [
+    "mixtext inspect-data FILE --encoder E",
+    "mixtext new-recipe FILE --out W/new.toml",
+    "mixtext evaluate G/run --data FILE",
+    "mixtext predict G/run --file FILE",
+    "mixtext backtranslate FILE --out W/out --backend identity --pivots xx",
+    TRAIN + " data.corpus=FILE",
+]
+TAGS = [
+    "mixtext inspect-data FILE --encoder E",
+    "mixtext new-recipe FILE --out W/new.toml",
+    "mixtext evaluate G/tagger --data FILE",
+    "mixtext train G/tagger.toml --run W/new --dry-run data.corpus=FILE",
+    "mixtext active run G/active.toml --run W/new data.corpus=FILE",
+]
+RUN = ["mixtext predict W/run cat", "mixtext evaluate W/run --data G/rows.csv"]
+ACTIVE = [
+    "mixtext active query W/active --out W/q.conll",
+    "mixtext active show W/active",
+    "mixtext active run G/active.toml --run W/active --resume",
+    "mixtext active label W/active G/active/query.conll",
+]
+LAST = "checkpoints/step-000002"
+READERS: dict[str, list[str]] = {
+    "rows.csv": ROWS,
+    "rows.tsv": ROWS[:3],
+    "rows.jsonl": [*ROWS, STORE.replace("G/rows.jsonl", "FILE")],
+    "rows.npz": ["mixtext inspect-data FILE", "mixtext predict G/run --file FILE"],
+    "folder/food/190.txt": [x.replace("FILE", "W/folder") for x in ROWS[:2]],
+    "train.conll": TAGS,
+    "vectors.txt": [TRAIN + " model.vectors=FILE"],
+    "recipe.toml": [
+        "mixtext train FILE --dry-run",
+        "mixtext sweep FILE --vary training.seed=0,1 --run W/new",
+    ],
+    "tagger.toml": ["mixtext train FILE --dry-run"],
+    "active.toml": ["mixtext active run FILE --run W/new"],
+    "run/model/mixtext.json": RUN,
+    "run/model/encoder.json": RUN,
+    "run/model/encoder.safetensors": RUN[:1],
+    "run/model/head.safetensors": RUN[:1],
+    "run/model/tokenizer.json": RUN[:1],
+    "run/model/tokenizer_config.json": RUN[:1],
+    "bert/model/mixtext.json": ["mixtext predict W/bert cat"],
+    "bert/model/config.json": ["mixtext predict W/bert cat"],
+    "bert/model/model.safetensors": ["mixtext predict W/bert cat"],
+    "bert/model/tokenizer.json": ["mixtext predict W/bert cat"],
+    "tagger/model/mixtext.json": ["mixtext predict W/tagger cat"],
+    "tagger/model/config.json": ["mixtext predict W/tagger cat"],
+    "tagger/recipe.toml": ["mixtext evaluate W/tagger --data G/test.conll", AGAIN.format("tagger")],
+    "run/result.json": ["mixtext table W/run", AGAIN.format("run")],
+    "run/metrics.jsonl": ["mixtext plot W/run --out W/p.png"],
+    "run/recipe.toml": [AGAIN.format("run")],
+    "run/environment.json": [AGAIN.format("run")],
+    "run/checkpoints/index.json": [AGAIN.format("run")],
+    f"run/{LAST}/state.json": [AGAIN.format("run")],
+    f"run/{LAST}/weights.safetensors": [AGAIN.format("run")],
+    f"run/{LAST}/optimiser.safetensors": [AGAIN.format("run")],
+    f"run/{LAST}/generators.safetensors": [AGAIN.format("run")],
+    "active/active.json": ACTIVE,
+    "active/recipe.toml": ACTIVE[:1],
+    "active/environment.json": ACTIVE[:1],
+    "active/generated/round-00.jsonl": [ACTIVE[1]],
+    "active/query.conll": ["mixtext active label W/active FILE"],
+    "gold/curve.json": ["mixtext active plot W/gold --out W/c.png"],
+    "store/views.jsonl": [VIEWS, "backtranslate export G/rows.jsonl FILE --out W/out"],
+    "store/views-00000-of-00001.jsonl": [STORE, "backtranslate merge G/rows.jsonl W/store"],
+    "store/manifest.json": [STORE, "backtranslate merge G/rows.jsonl W/store"],
+    "pickles/xx_1.pkl": ["backtranslate import G/rows.jsonl FILE --out W/v.jsonl"],
+    "en-xx.jsonl": [STORE.replace("identity", "precomputed --models W/{source}-{target}.jsonl")],
+}
+# What a refusal may name instead, where what is left of a file is whole, but too little.
+ELSE = {x: ("class '", "pool ") for x in ("rows.csv", "rows.jsonl")}
+ELSE["en-xx.jsonl"] = ("xx-en.jsonl",)
+# The run is over: nobody would look at its checkpoints.
+UNFINISHED = re.compile(r"run/(checkpoints|environment)")
+
+# ---- how
+
+ODD = [
+    *("null", "[]", "{}", '""', '"x"', "true", "-1", "0", "1e23", "1e999", "NaN", "0.5"),
+    *("1" + "0" * 23, "9" * 5000, "-" + "9" * 5000, '"\\ud800"', '"a\\u0000b"', '"../../x"'),
+    "[" * 100_000 + "]" * 100_000,
+    '{"a":' * 100_000 + "1" + "}" * 100_000,
+    '"' + "x" * 100_000 + '"',
+    '[[[1, "a"], null], {"b": [true]}]',
+]
+ODD_TOML = [
+    *("1" + "0" * 23, "9" * 5000, "1e999", "nan", "-inf", "-1", "0", "0.5", "true", '""', "[]"),
+    *('"x"', "{}", "[[1], {a = 1}]", "1979-05-27", '"a\\u0000b"', '"' + "x" * 20_000 + '"'),
+    *("[" * 50_000, "[" * 500 + "]" * 500, "{a=" * 2_000, '["x", 1, true]', "'" + "/" * 300 + "'"),
+]
+
+
+def spoiled_bytes(raw: bytes, generator: np.random.Generator) -> Iterator[tuple[str, bytes]]:
+    """Ways to spoil any file."""
+    yield "empty", b""
+    yield "blank", b" \n\n"
+    yield "half", raw[: len(raw) // 2]
+    yield "cut", raw[:-3]
+    yield "twice", raw + raw
+    yield "junk", generator.bytes(400)
+    yield "junk in the middle", raw[: len(raw) // 2] + generator.bytes(40) + raw[len(raw) // 2 :]
+    yield "NULs", bytes(2000)
+    yield "NULs behind", raw + bytes(200)
+    yield "NUL inside", raw.replace(b"a", b"a\0", 3)
+    yield "UTF-16", raw.decode("latin-1").encode("utf-16")
+    yield "surrogates", raw.replace(b"a", b"\xed\xa0\x80", 2)
+    yield "carriage returns", raw.replace(b"\n", b"\r")
+    yield "quotes", raw.replace(b"o", b'"', 5)
+    yield "nested", b"[" * 200_000
+    yield "one long line", b"x" * 10**6
+    flipped = bytearray(raw)
+    for place in generator.integers(0, max(1, len(raw)), 20):
+        flipped[place : place + 1] = generator.bytes(1)
+    yield "flips", bytes(flipped)
+
+
+def spoiled_json(
+    raw: bytes, generator: np.random.Generator, most: int
+) -> Iterator[tuple[str, bytes]]:
+    """Values of a JSON file, or of the lines of one, in place of which others stand."""
+    lines = [json.loads(line) for line in raw.splitlines()] if b"}\n{" in raw else [json.loads(raw)]
+    places = [(n, *place) for n, line in enumerate(lines[:2]) for place in places_in(line)]
+    chosen = [places[i] for i in generator.permutation(len(places))]
+    for number in range(most):
+        place = chosen[number % len(chosen)]
+        odd = ODD[int(generator.integers(len(ODD)))] if number >= len(chosen) else "gone"
+        changed = json.loads(json.dumps(lines))
+        *above, key = place
+        holder = changed
+        for step in above:
+            holder = holder[step]
+        if odd == "gone":
+            del holder[key]
+        else:
+            holder[key] = "HERE"
+        text = "\n".join(json.dumps(line) for line in changed).replace('"HERE"', odd)
+        yield f"{place} {odd[:20]}", text.encode()
+
+
+def places_in(value: object) -> Iterator[tuple]:
+    """The way to every value inside a value."""
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(min(2, len(value))):
+            yield (key,)
+            yield from ((key, *rest) for rest in places_in(value[key]))
+
+
+def spoiled_toml(
+    raw: bytes, generator: np.random.Generator, most: int
+) -> Iterator[tuple[str, bytes]]:
+    """Fields of a recipe with values that they cannot mean."""
+    lines = raw.decode().splitlines()
+    fields = [n for n, line in enumerate(lines) if " = " in line]
+    for _ in range(most):
+        place = fields[int(generator.integers(len(fields)))]
+        odd = ODD_TOML[int(generator.integers(len(ODD_TOML)))]
+        name = lines[place].partition(" = ")[0]
+        changed = [*lines[:place], f"{name} = {odd}", *lines[place + 1 :]]
+        yield f"{name} = {odd[:20]}", "\n".join(changed).encode()
+
+
+def special(path: Path) -> Iterator[str]:
+    """Things at a place that are no file; each is there while it is yielded."""
+    os.mkfifo(path)
+    yield "a FIFO"
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    yield "an endless device"
+    path.unlink()
+    path.symlink_to(path)
+    yield "a link to itself"
+    path.unlink()
+    path.mkdir()
+    yield "a folder"
+    path.rmdir()
+    yield "nothing"
+
+
+# ---- running
+
+
+class Tally:
+    """What was tried, and what was not clean."""
+
+    def __init__(self) -> None:
+        self.tried, self.refused, self.rest = 0, 0, []
+
+    def run(self, command: str, how: str, names: tuple[str, ...] = ()) -> None:
+        """Runs a command line, words parted by blanks; a refusal must hold one of `names`."""
+        program, *arguments = command.split(" ")
+        code, err = called(program, arguments)
+        self.tried += 1
+        self.refused += code != 0
+        fault = self.fault(code, err, names)
+        if fault:
+            self.rest.append(f"{fault}\n    {how}\n    {command[:300]}\n    {err[-900:]}")
+
+    def fault(self, code: object, err: str, names: tuple[str, ...]) -> str:
+        if "Traceback" in err:
+            return "traceback"
+        if code == 0:
+            return ""
+        if code not in (2, 3):
+            return f"exit code {code}"
+        last = err.strip().splitlines()[-1:] or [""]
+        if not re.match(r"(mixtext|backtranslate): ", last[0]):
+            return "" if "╰" in last[0] else "no sentence"
+        if len(last[0]) > LONGEST:
+            return f"{len(last[0])} characters"
+        if not last[0].isprintable():
+            return "control characters"
+        if names and not any(name in last[0] for name in names):
+            return "does not name the file"
+        return ""
+
+
+def called(program: str, arguments: list[str]) -> tuple[object, str]:
+    """Exit code, and what was said on stderr; a traceback where there would be one."""
+    main = {"mixtext": mixtext, "backtranslate": backtranslate}[program]
+    out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        signal.alarm(SECONDS)
+        try:
+            code: object = main(arguments)
+        except SystemExit as ended:
+            code = ended.code
+        except BaseException:
+            code = 1
+            err.write(traceback.format_exc())
+        finally:
+            signal.alarm(0)
+    return code, err.getvalue()
+
+
+class Waited(BaseException):
+    """A command did not come to an end."""
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    def ring(*_: object) -> None:
+        raise Waited
+
+    before, limits = signal.signal(signal.SIGALRM, ring), resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, limits)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="module")
+def tally(counts):
+    tally = Tally()
+    yield tally
+    clean = tally.tried - len(tally.rest)
+    counts.append(
+        f"bad inputs: {tally.tried} tried, {clean} clean ({tally.refused} refused, the others did "
+        f"no harm), rest {len(tally.rest)}"
+    )
+
+
+def spoil(raw: bytes, target: str, generator: np.random.Generator) -> list[tuple[str, bytes]]:
+    ways = list(spoiled_bytes(raw, generator))
+    ways = [ways[i] for i in generator.permutation(len(ways))[:6]]
+    suffix = Path(target).suffix
+    if suffix == ".toml":  # an empty recipe is one with defaults, which are large
+        ways = [way for way in ways if way[0] not in ("empty", "blank")]
+    if suffix in (".json", ".jsonl"):
+        ways += spoiled_json(raw, generator, 10)
+    elif suffix == ".toml":
+        ways += spoiled_toml(raw, generator, 16)
+    return ways
+
+
+@pytest.mark.parametrize("target", READERS)
+def test_spoiled_files(target, good_world, tmp_path, encoder, tally, clock):
+    generator = np.random.default_rng([*target.encode()])
+    raw = (good_world / target).read_bytes()
+    top = Path(target).parts[0]
+    before = len(tally.rest)
+
+    def fresh() -> Path:
+        shutil.rmtree(tmp_path, ignore_errors=True)
+        tmp_path.mkdir()
+        if (good_world / top).is_dir():
+            shutil.copytree(good_world / top, tmp_path / top)
+        if UNFINISHED.match(target):
+            (tmp_path / "run" / "result.json").unlink()
+        path = tmp_path / target
+        path.unlink(missing_ok=True)
+        return path
+
+    def run(command: str, how: str) -> None:
+        places = {"G/": f"{good_world}/", "W/": f"{tmp_path}/", "FILE": f"{tmp_path / target}"}
+        for name, place in places.items():
+            command = command.replace(name, place)
+        tally.run(command.replace(" E", f" {encoder}"), f"{target}: {how}", names)
+
+    commands = READERS[target]
+    # What a recipe says is refused by field, and may be right but for another file.
+    names = () if target.endswith(".toml") else (top, Path(target).name, *ELSE.get(target, ()))
+    for number, (how, spoiled) in enumerate(spoil(raw, target, generator)):
+        fresh().write_bytes(spoiled)
+        run(commands[number % len(commands)], how)
+    for number, how in enumerate(special(fresh())):
+        run(commands[number % len(commands)], how)
+    assert not tally.rest[before:], "\n" + "\n".join(tally.rest[before:])
