@@ -149,7 +149,8 @@ class Recipe(AnyRecipe):
     def waiting(self) -> list[str]:
         """Notes on settings that wait for a method that uses them."""
         method = self.method
-        unused = ["views"] if self.views != ViewSettings() and not method.views else []
+        usual_views = ViewSettings(copies=self.views.copies)  # a number that presets set
+        unused = ["views"] if self.views != usual_views and not method.views else []
         usual = self.training.batch_unlabelled in (0, TrainingSettings.batch_unlabelled)
         if not (usual or method.unlabelled):
             unused.append("batch_unlabelled")

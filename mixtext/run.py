@@ -189,7 +189,8 @@ class Run(PreparedRun[Predictor]):
             unlabelled = f" and {rows} unlabelled (views: {views.description})"
         return (
             f"{plan.total} steps of {training.batch * training.accumulate} labelled rows"
-            f"{unlabelled}, evaluation every {plan.evaluate} steps"
+            f"{unlabelled}"
+            + (f", evaluation every {plan.evaluate} steps" if self.trainer.has_dev else "")
         )
 
     def rivals(self) -> str:

@@ -44,7 +44,6 @@ max_length = {length}          # tokens; median row {median}, one in ten over {l
 [training]
 steps = {steps}                 # 0: by the labelled rows, here {usual:,}
 batch = {batch}
-evaluate_every = 0        # where there are dev rows: steps between scoring them; 0: a pass
 {method_table}"""
 
 ALL_LABELS = "labels_per_class = 0      # every label that is there; else so many of each class"
