@@ -51,7 +51,8 @@ def evaluate(
         as_json: print the numbers as one JSON object.
         read: How it is read:
     """
-    from mixtext.report.assessment import assess, write_report
+    from mixtext.assessment import assess
+    from mixtext.report.assessment import blocks_of, write_report
     from mixtext.report.page import Sentence, Table, to_text
     from mixtext.run import labelled_rows
     from mixtext.tagging.entities import is_tagger
@@ -70,7 +71,7 @@ def evaluate(
             print(f"note: {note}", file=sys.stderr)
         scored = labelled_rows(predictor, corpus)
         found = assess(scored, predictor.outputs(scored), len(corpus) - len(scored))
-        numbers, blocks = found.plain(), found.blocks()
+        numbers, blocks = found.plain(), blocks_of(found)
     if report is not None:
         for file in write_report(blocks, report, f"{run} on {data}"):
             print(f"wrote {file}", file=sys.stderr)

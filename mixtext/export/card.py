@@ -8,6 +8,7 @@ from typing import Any
 from mixtext import __version__
 from mixtext.errors import InputError
 from mixtext.files import read_json
+from mixtext.markdown import markdown_table
 from mixtext.metrics import interval
 
 KINDS = {"classes": "text-classification", "scores": "text-classification"}
@@ -145,5 +146,4 @@ def _cell(value: Any) -> str:
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    cells = [head, tuple("---" for _ in head), *rows]
-    return [f"| {' | '.join(x.replace('|', chr(92) + '|') for x in row)} |" for row in cells]
+    return markdown_table([head, *rows]).split("\n")

@@ -7,6 +7,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from mixtext.errors import InputError, reading
+from mixtext.markdown import markdown_table
 from mixtext.report.plots import save_figure
 from mixtext.report.tables import spread
 
@@ -64,12 +65,12 @@ def curve_table(curves: Sequence[dict[str, Any]]) -> str:
     """A Markdown table: F1 in percent by arm and labelled sentences, mean ± std over seeds."""
     arms = by_arm(curves)
     sizes = sorted({size for points in arms.values() for size in points})
-    lines = [["arm", "seeds", *map(str, sizes)], ["---"] * (len(sizes) + 2)]
+    lines = [["arm", "seeds", *map(str, sizes)]]
     for name, points in arms.items():
         seeds = max(len(values) for values in points.values())
         cells = [spread(points[size]) if size in points else "" for size in sizes]
         lines.append([name, str(seeds), *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(lines)
 
 
 def plot_curves(curves: Sequence[dict[str, Any]], out: Path) -> None:

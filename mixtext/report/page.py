@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mixtext.data.labels import shown
+from mixtext.markdown import escaped, markdown_table
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -87,13 +88,10 @@ def to_markdown(blocks: Sequence[Block]) -> str:
         if isinstance(block, Heading):
             parts.append(f"## {block.text}")
         elif isinstance(block, Sentence):
-            parts.append(_marked(shown(block.text)))
+            parts.append(escaped(block.text))
         elif isinstance(block, Table):
-            marks = ["---:" if number else "---" for number in _numeric(block)]
-            lines = [block.head, marks, *block.rows]
-            parts.append(
-                "\n".join(f"| {' | '.join(_marked(_cell(x)) for x in row)} |" for row in lines)
-            )
+            lines = [[_cell(x) for x in row] for row in (block.head, *block.rows)]
+            parts.append(markdown_table(lines, _numeric(block)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -137,10 +135,6 @@ def _cell(value: str | int | float) -> str:
     if isinstance(value, str):
         return shown(value)
     return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
-
-
-def _marked(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 def _class(number: bool) -> str:

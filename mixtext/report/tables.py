@@ -8,6 +8,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from mixtext.errors import InputError, reading
+from mixtext.markdown import markdown_table
 from mixtext.methods import METHODS
 from mixtext.recipe import Recipe, defaults
 from mixtext.tagging.recipe import TaggingRecipe
@@ -108,8 +109,7 @@ def paired_gain(values: Sequence[float], baseline: Sequence[float]) -> str:
 def comparison(results: Sequence[dict[str, Any]]) -> str:
     """The rows of `compared` as a Markdown table."""
     table = compared(results)
-    lines = [list(table[0]), ["---"] * len(table[0]), *(list(row.values()) for row in table)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table([[*table[0]], *([*row.values()] for row in table)])
 
 
 def compared(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:

@@ -15,6 +15,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from mixtext.errors import InputError
+from mixtext.markdown import markdown_table
 from mixtext.report.curves import arm, read_curves
 from mixtext.report.tables import (
     all_settings,
@@ -407,9 +408,8 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
     if not verdicts:
         return "There is nothing to compare."
     rows = verdict_rows(verdicts)
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
     tested = sum(not math.isnan(one.p) for one in verdicts)
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    table = markdown_table([[*rows[0]], *([*row.values()] for row in rows)])
     return f"{table}\n\n{tested} comparisons, corrected by Holm together. {RULE}"
 
 

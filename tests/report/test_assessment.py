@@ -6,9 +6,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from mixtext.assessment import Assessment, assess, calibration_bins
 from mixtext.data.corpus import Corpus
 from mixtext.errors import InputError
-from mixtext.report.assessment import assess, calibration_bins, write_report
+from mixtext.report.assessment import blocks_of, write_report
 from mixtext.report.page import Heading, Sentence, Table, to_html, to_markdown, to_text
 
 
@@ -61,6 +62,18 @@ def test_a_calibrated_model_has_no_error():
     assert error < 0.01 and bins[:, 2].sum() == 100_000
 
 
+def test_what_is_saved_is_read_back(assessment):
+    saved = json.loads(json.dumps(assessment.saved()))
+    back = Assessment.from_saved(saved)
+    assert back.saved() == assessment.saved() and back.mistakes == assessment.mistakes
+    assert [x[0] for x in back.right] == ["3", "0", "2"]
+    scores = assess(Corpus.from_lists(["a"], scores=[1.0]), np.array([[1.5]]))
+    assert Assessment.from_saved(scores.saved()).saved() == scores.saved()
+    for wrong in ({}, {**saved, "bins": [1]}, {**saved, "more": 1}):
+        with pytest.raises((ValueError, TypeError)):
+            Assessment.from_saved(wrong)
+
+
 def test_json(assessment):
     values = json.loads(json.dumps(assessment.plain()))
     assert values["rows"] == 5 and values["lacking"] == ["cow\nbell"]
@@ -89,10 +102,10 @@ class Reader(HTMLParser):
 
 
 def test_the_report_in_three_forms(assessment, tmp_path):
-    files = write_report(assessment.blocks(), tmp_path / "r", "run")
+    files = write_report(blocks_of(assessment), tmp_path / "r", "run")
     assert [x.name for x in files] == ["r.html", "r.md"]
     page, marked = (x.read_text(encoding="utf-8") for x in files)
-    text = to_text(assessment.blocks())
+    text = to_text(blocks_of(assessment))
     for form in (page, marked, text):
         for part in ("precision", "Calibration", "3 without a label", r"cow\nbell", "0.9500"):
             assert part in form
@@ -112,7 +125,7 @@ def test_the_report_in_three_forms(assessment, tmp_path):
     assert len(widths) <= 1
     for wrong in (tmp_path / "r", tmp_path / "r.md"):
         with pytest.raises(InputError, match="exists already"):
-            write_report(assessment.blocks(), wrong, "run")
+            write_report(blocks_of(assessment), wrong, "run")
     assert write_report([Sentence("x")], tmp_path / "s.md", "run") == [tmp_path / "s.md"]
 
 
@@ -121,7 +134,7 @@ def test_many_classes_show_their_most_frequent_confusions():
     gold = np.arange(300) % 30
     p = np.eye(30)[np.where(gold == 3, 4, gold)]
     found = assess(Corpus.from_lists(["x"] * 300, gold, label_names=names), p)
-    text = to_text(found.blocks())
+    text = to_text(blocks_of(found))
     assert "Most frequent confusions" in text and "gold \\ predicted" not in text
     assert any(line.split() == ["c3", "c4", "10"] for line in text.splitlines())
 
@@ -131,7 +144,7 @@ def test_scores(tmp_path):
     found = assess(corpus, np.array([[1.5], [2.0], [3.0]]))
     assert found.plain().keys() == {"rows", "unlabelled", "spearman", "pearson", "loss"}
     assert found.mistakes[0] == ("2", "5", "3", -2.0, "c ‖ z")
-    assert "Largest errors" in to_text(found.blocks())
+    assert "Largest errors" in to_text(blocks_of(found))
 
 
 def test_tables_as_text_and_markdown():
