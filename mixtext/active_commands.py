@@ -1,5 +1,6 @@
 """`mixtext active COMMAND`: active learning for tagging. Each command is a function below."""
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -138,5 +139,5 @@ def _report(folder: Path, state: "State") -> int:
         asked = len(state.queries[-1])
         print(f"wait  for the labels of {asked} sentences: mixtext active query {folder}")
     print(f"run   {folder} (model in {folder / 'model'})")
-    print(f"look  tensorboard --logdir {folder}")
+    print(f"look  tensorboard --logdir {shlex.quote(str(folder.parent))}")
     return 0

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr
@@ -83,7 +84,7 @@ def train(
         if result[part]:
             print("  ".join([f"{part:<4}", *(f"{k} {v:.4f}" for k, v in result[part].items())]))
     print(f"run   {folder} (model in {folder / 'model'})")
-    print(f"look  tensorboard --logdir {folder}")
+    print(f"look  tensorboard --logdir {shlex.quote(str(folder.parent))}")
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mixtext.assessment import Assessment, assess, texts_of
 from mixtext.data.batches import Batch, Feed, Source, Tokens, tokenise
 from mixtext.data.corpus import Corpus, renumber_labels
 from mixtext.data.inspection import strange_language
@@ -103,11 +104,9 @@ class Run(PreparedRun[Predictor]):
         if data.test is not None:
             parts["test"] = ("test", np.flatnonzero(data.test.labelled), data.test.labels)
 
-        def measure(model: Classifier, part: str) -> dict[str, float]:
-            if part not in parts:
-                return {}
-            source, rows, labels = parts[part]
-            outputs = predict_rows(
+        def answers(model: Classifier, part: str) -> np.ndarray:
+            source, rows, _ = parts[part]
+            return predict_rows(
                 model,
                 sources[source],
                 rows,
@@ -115,7 +114,19 @@ class Run(PreparedRun[Predictor]):
                 pad_to=pad_to,
                 precision=recipe.training.precision,
             )
-            return metrics_of(data.train.target, labels[rows], outputs)
+
+        def measure(model: Classifier, part: str) -> dict[str, float]:
+            if part not in parts:
+                return {}
+            _, rows, labels = parts[part]
+            return metrics_of(data.train.target, labels[rows], answers(model, part))
+
+        def examine(model: Classifier, part: str) -> Assessment | None:
+            if part not in parts or not len(parts[part][1]):
+                return None
+            source, rows, _ = parts[part]
+            corpus = data.train if source == "train" or data.test is None else data.test
+            return assess(corpus.select(rows), answers(model, part))
 
         feed = Feed(
             sources["train"],
@@ -130,6 +141,11 @@ class Run(PreparedRun[Predictor]):
             by_length=recipe.training.by_length,
             pad_to=pad_to,
         )
+        texts = dict(zip(data.train.ids, texts_of(data.train), strict=True))
+
+        def text_of(id_: str) -> str:
+            return texts.get(id_, id_)
+
         trainer = Trainer(
             model,
             recipe.method,
@@ -138,6 +154,8 @@ class Run(PreparedRun[Predictor]):
             measure,
             has_dev=len(data.split.dev) > 0,
             generator=np.random.default_rng(recipe.training.seed),
+            examine=examine,
+            text_of=text_of,
         )
         return cls(
             recipe=recipe,

@@ -5,7 +5,8 @@ RUN/
   environment.json   versions, and checksums of all that the run depends on
   lock               held by the process that is at work here
   metrics.jsonl      every number, one line an interval: the truth
-  tensorboard/       the same for the eye
+  events.out.*       the same for the eye: TensorBoard's files
+  answers.json       how the answers on test, else dev, were: by class, and examples
   checkpoints/       the last state and the best weights
   result.json        what came out
   model/             the model, a Hugging Face folder, see `models/folder.py`

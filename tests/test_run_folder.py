@@ -84,7 +84,7 @@ def contents(folder):
     return {
         path.relative_to(folder): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "lock" and "tensorboard" not in path.parts
+        if path.is_file() and path.name != "lock" and ".tfevents." not in path.name
     }
 
 

@@ -5,7 +5,7 @@ RUN/
   labels/            what a person has labelled, one CoNLL file a round
   generated/         what SeqMix made of each round's sentences, JSON lines
   points/round-00/   the training of each round: metrics and, until it is done, checkpoints
-  tensorboard/       the learning curve, and generated sentences with their mixed labels
+  events.out.*       for TensorBoard: the learning curve, generated sentences with mixed labels
   model/             the last model
 
 A round trains a new model on all labelled and generated sentences, scores it and, unless it is the
@@ -41,6 +41,7 @@ from mixtext.tagging.settings import ActiveSettings, TaggerSettings
 from mixtext.tagging.tagger import Tagger, build_tagger
 from mixtext.tagging.training import save_tagger, tag_probabilities, tag_trainer
 from mixtext.training.device import choose_device
+from mixtext.training.monitor import EVENTS
 from mixtext.training.settings import TrainingSettings, plan_steps
 
 STATE = "active.json"
@@ -411,10 +412,11 @@ class ActiveRun:
 
     def draw(self, state: State) -> None:
         """Writes the learning curve and generated sentences for TensorBoard, all anew."""
-        folder = self.folder / "tensorboard"
-        shutil.rmtree(folder, ignore_errors=True)
+        for old in self.folder.glob(EVENTS):
+            old.unlink()
+        shutil.rmtree(self.folder / "tensorboard", ignore_errors=True)  # of earlier versions
         names = self.data.seed.tag_names
-        with SummaryWriter(str(folder)) as writer:
+        with SummaryWriter(str(self.folder)) as writer:
             for point in state.curve:
                 for part in ("dev", "test"):
                     for name, value in point[part].items():

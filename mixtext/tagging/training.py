@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from mixtext.assessment import EXAMPLES, Assessment, Example, by_class, calibration_bins, cut
 from mixtext.data.batches import in_length_order
 from mixtext.models.folder import save_parts
 from mixtext.tagging.conll import TaggedCorpus
-from mixtext.tagging.metrics import span_metrics
+from mixtext.tagging.metrics import entity_spans, span_metrics
 from mixtext.tagging.rows import (
     SentenceTokens,
     SoftSentences,
@@ -21,6 +22,7 @@ from mixtext.tagging.rows import (
 from mixtext.tagging.seqmix import SeqMix
 from mixtext.tagging.settings import TaggerSettings
 from mixtext.tagging.tagger import Tagger, build_tagger
+from mixtext.tagging.tags import OUTSIDE, kinds_of
 from mixtext.training.device import autocast, choose_device
 from mixtext.training.loop import Trainer
 from mixtext.training.settings import TrainingSettings
@@ -69,6 +71,43 @@ def tag_metrics(corpus: TaggedCorpus, probabilities: list[np.ndarray]) -> dict[s
     return {**span_metrics(gold, predicted), "loss": loss}
 
 
+def assess_tags(corpus: TaggedCorpus, probabilities: list[np.ndarray]) -> Assessment:
+    """How the labelled sentences were tagged; arguments as of `tag_metrics`.
+
+    Classes are entity types and O, and what is counted are words; the examples are sentences, with
+    the confidence of their least sure word.
+    """
+    names, rows = corpus.tag_names, np.flatnonzero(corpus.labelled)
+    kinds = [OUTSIDE, *kinds_of(names)]
+    kind_of = np.array([kinds.index(x.partition("-")[2] or OUTSIDE) for x in names])
+    gold = np.concatenate([corpus.tags[row] for row in rows])
+    p = np.concatenate([probabilities[row] for row in rows])
+    right: list[Example] = []
+    wrong: list[Example] = []
+    for row in rows:
+        its, tokens = probabilities[row], corpus.sentences[row]
+        told = its.argmax(axis=1)
+        entities = (
+            [f"{' '.join(tokens[x.start : x.stop])} ({x.kind})" for x in entity_spans(tags)]
+            for tags in (corpus.named(row), [names[tag] for tag in told])
+        )
+        shown = (", ".join(some) or "–" for some in entities)
+        sure = float(its.max(axis=1).min())
+        hit = bool((told == corpus.tags[row]).all())
+        (right if hit else wrong).append((corpus.ids[row], *shown, sure, cut(" ".join(tokens))))
+    return Assessment(
+        corpus.source or corpus.name or "the data",
+        len(rows),
+        len(corpus) - len(rows),
+        tag_metrics(corpus, probabilities),
+        kinds,
+        *by_class(kind_of[gold], kind_of[p.argmax(axis=1)], len(kinds)),
+        calibration_bins(p.max(axis=1), p.argmax(axis=1) == gold),
+        *(sorted(some, key=lambda x: -x[3])[:EXAMPLES] for some in (wrong, right)),
+        unit="words",
+    )
+
+
 def tag_trainer(
     settings: TaggerSettings,
     training: TrainingSettings,
@@ -103,6 +142,12 @@ def tag_trainer(
         p = tag_probabilities(model, tokens[part], training.eval_batch, training.precision)
         return tag_metrics(parts[part], p)
 
+    def examine(model: Tagger, part: str) -> Assessment | None:
+        if part not in parts or not parts[part].labelled.any():
+            return None
+        p = tag_probabilities(model, tokens[part], training.eval_batch, training.precision)
+        return assess_tags(parts[part], p)
+
     feed = TaggedFeed(rows(train.words), train, batch=training.batch, seed=training.seed)
     trainer = Trainer(
         model,
@@ -112,6 +157,7 @@ def tag_trainer(
         measure,
         has_dev="dev" in parts,
         generator=np.random.default_rng(training.seed),
+        examine=examine,
     )
     return trainer, tokenizer
 

@@ -9,6 +9,7 @@ from typing import Any, Generic
 import numpy as np
 import torch
 
+from mixtext.assessment import Assessment
 from mixtext.methods.base import B, FeedOf, M, MethodOf, Outcome, Progress
 from mixtext.training.checkpoints import Checkpoints
 from mixtext.training.device import autocast
@@ -54,6 +55,8 @@ class Trainer(Generic[M, B]):
         measure: metrics of a model on `dev`, `test` or `labelled`.
         has_dev: there is a dev set to select weights on.
         generator: the run's one source of our own draws.
+        examine: how the answers of a model on `dev` or `test` are; None without such a part.
+        text_of: the text of a row, by its id.
     """
 
     model: M
@@ -63,6 +66,8 @@ class Trainer(Generic[M, B]):
     measure: Callable[[M, str], dict[str, float]]
     has_dev: bool
     generator: np.random.Generator
+    examine: Callable[[M, str], Assessment | None]
+    text_of: Callable[[str], str] = str
 
     def __post_init__(self) -> None:
         """Attaches the method's memory, plans the steps, makes the optimiser."""
@@ -127,7 +132,8 @@ class Trainer(Generic[M, B]):
         """Trains to the end, from the folder's last checkpoint if it has one.
 
         Args:
-            folder: the run folder; takes metrics.jsonl, tensorboard/ and checkpoints/.
+            folder: the run folder; takes metrics.jsonl, answers.json, TensorBoard's events and
+                checkpoints/.
             class_names: C names.
             hparams: settings to show beside the final metrics in TensorBoard.
             quiet: print nothing.
@@ -144,7 +150,7 @@ class Trainer(Generic[M, B]):
         checkpoints = Checkpoints(folder / "checkpoints")
         saved = checkpoints.load(self.model, self.optimiser, self.generator)
         checkpoints.tidy()
-        monitor = Monitor(folder, class_names, plan.total, saved, quiet)
+        monitor = Monitor(folder, class_names, plan.total, saved, quiet, self.text_of)
         state = TrainingState()
         if saved is not None:
             monitor.say(f"going on from the checkpoint at step {saved['step']}")
@@ -189,9 +195,11 @@ class Trainer(Generic[M, B]):
         if self.settings.score_labelled:
             monitor.measured(state.step, "labelled", self._score(model, "labelled", state))
         if not self.has_dev:
+            monitor.draw(state.step)
             return
         metrics = self._score(model, "dev", state)  # before these weights replace good ones
         monitor.measured(state.step, "dev", metrics)
+        monitor.draw(state.step)
         select = self.settings.select
         key = next(iter(metrics)) if select == "auto" else select
         ties = state.best_step < 0 or metrics[key] >= state.best[key]
@@ -207,7 +215,11 @@ class Trainer(Generic[M, B]):
             state.best_file = checkpoints.save_best(state.step, model)
 
     def _score(self, model: M, part: str, state: TrainingState) -> dict[str, float]:
-        metrics = self.measure(model, part)
+        return self._finite(self.measure(model, part), part, state)
+
+    def _finite(
+        self, metrics: dict[str, float], part: str, state: TrainingState
+    ) -> dict[str, float]:
         if not all(map(math.isfinite, metrics.values())):
             raise Diverged(
                 f"the loss on {part} is {metrics['loss']} after step {state.step}: lower the "
@@ -235,10 +247,14 @@ class Trainer(Generic[M, B]):
             model.load_state_dict(best, strict=False)  # the memory is not among them
         # A run that was killed here does this once more and writes the same line.
         monitor.open_final()
-        test = state.test or self._score(model, "test", state)
+        found = self.examine(model, "test")
+        test = state.test or (self._finite(found.metrics, "test", state) if found else {})
         if test and not state.test:
             monitor.measured(state.step, "test", test)
-        monitor.hparams(hparams, test or state.best)
+        part = "test" if test else "dev"
+        if found := found or self.examine(model, "dev"):
+            monitor.assessed(state.step, part, found)
+        monitor.hparams(hparams, part, test or state.best)
         return {
             "steps": state.step,
             "planned_steps": self.plan.total,

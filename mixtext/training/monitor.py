@@ -5,17 +5,31 @@ import math
 import os
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams as hparams_summaries
 from tqdm import tqdm
 
-from mixtext.files import sync_entry
+from mixtext import pictures
+from mixtext.assessment import Assessment, cut
+from mixtext.files import sync_entry, write_json
+from mixtext.markdown import literal, markdown_table
 from mixtext.methods.base import AnyBatch, Outcome
 from mixtext.metrics import guess_metrics
+
+EVENTS = (
+    "events.out.tfevents.*"  # TensorBoard's files; right in the folder, so that a run has its name
+)
+SPELT = {"method": "Method"}  # to be first
+SHOWN = 10  # guesses, of each kind, and answers
+# These say nothing about the scores, or are told elsewhere.
+NO_HPARAMS = {"name", "data.root", "training.device", "training.log_every"}
 
 
 class Monitor:
@@ -32,6 +46,7 @@ class Monitor:
         total_steps: int,
         resumed: dict[str, Any] | None = None,
         quiet: bool = False,
+        text_of: Callable[[str], str] = str,
     ):
         """Opens the run folder's files.
 
@@ -42,14 +57,23 @@ class Monitor:
             resumed: state of the checkpoint that the run goes on from: lines written after it are
                 cut off, and TensorBoard hides what it had drawn after it.
             quiet: no bar and no lines.
+            text_of: the text of a row, by its id.
         """
-        self.class_names, self.quiet = class_names, quiet
+        self.class_names, self.quiet, self.text_of = class_names, quiet, text_of
         step = resumed["step"] if resumed else 0
-        self.folder = folder / "tensorboard"
+        self.run = folder
+        # Runs of earlier versions go on where they began.
+        before = folder / "tensorboard"
+        self.folder = before if before.is_dir() else folder
         self.path = folder / "metrics.jsonl"
         self.path.touch()
         sync_entry(folder)
         os.truncate(self.path, resumed["metrics_bytes"] if resumed else 0)
+        self.by_class: dict[str, dict[str, list[tuple[float, float]]]] = {}
+        self.layers: Counter[int] = Counter()
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            self._remember(json.loads(line))
+        self.examples: list[str] = []
         self.file = self.path.open("a", encoding="utf-8")
         self.writer = self._open(purge_step=step + 1)
         self.bar = None
@@ -65,6 +89,7 @@ class Monitor:
         self.draws: dict[str, list[float]] = {}
         self.guesses: list[np.ndarray] = []
         self.hidden: list[np.ndarray] = []
+        self.guessed: list[str] = []
         self.rows = 0
         self.since = time.monotonic()
 
@@ -78,6 +103,7 @@ class Monitor:
         if outcome.guesses is not None:
             self.guesses.append(outcome.guesses.float().cpu().numpy())
             self.hidden.append(batch.hidden)
+            self.guessed += batch.row_ids[-len(batch.hidden) :]
         self.rows += len(batch.rows)
 
     def flush(self, step: int, epoch: float, rates: dict[str, float]) -> None:
@@ -86,17 +112,19 @@ class Monitor:
             return
         values = {name: total / self.counts[name] for name, total in self.sums.items()}
         if self.guesses:
-            metrics = guess_metrics(
-                np.concatenate(self.guesses), np.concatenate(self.hidden), self.class_names
-            )
+            guesses, gold = np.concatenate(self.guesses), np.concatenate(self.hidden)
+            metrics = guess_metrics(guesses, gold, self.class_names)
             values |= {f"guess/{name}": value for name, value in metrics.items()}
+            self.examples = self._shown_guesses(guesses, gold)
         values |= {f"rate/{name}": value for name, value in rates.items()}
         speed = self.rows / max(1e-9, time.monotonic() - self.since)
         self._write(step, "train", {"epoch": epoch, **values, "draws": self.draws}, speed)
         for name, value in values.items():
-            self.writer.add_scalar(name, value, step)
+            if _class_of(name) is None:
+                self.writer.add_scalar(name, value, step)
         for name, drawn in self.draws.items():
-            self.writer.add_histogram(f"draw/{name}", np.asarray(drawn), step)
+            if name != "layer":  # counted, see `draw`
+                self.writer.add_histogram(f"draw/{name}", np.asarray(drawn), step)
         self.writer.add_scalar("speed/rows_per_second", speed, step)
         if not self.quiet and self.bar is None:
             shown = "  ".join(
@@ -111,7 +139,8 @@ class Monitor:
         """Writes the metrics of `part` (`dev`, `test` or `labelled`)."""
         self._write(step, part, metrics)
         for name, value in metrics.items():
-            self.writer.add_scalar(f"{part}/{name}", value, step)
+            if _class_of(f"{part}/{name}") is None:
+                self.writer.add_scalar(f"{part}/{name}", value, step)
         text = f"{part} " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         if self.bar is not None:
             self.bar.set_postfix_str(text)
@@ -137,7 +166,7 @@ class Monitor:
         these events but of the same step, so that `purge_step` cannot hide them: their file goes.
         """
         self.writer.close()
-        for old in self.folder.glob("*.final"):
+        for old in self.folder.glob(f"{EVENTS}.final"):
             old.unlink()
         self.writer = self._open(filename_suffix=".final")
 
@@ -148,9 +177,9 @@ class Monitor:
         that of two in one second the later one may come first.
         """
         while True:
-            before = {*self.folder.glob("*")}
+            before = {*self.folder.glob(EVENTS)}
             writer = SummaryWriter(str(self.folder), **settings)
-            after = {*self.folder.glob("*")}
+            after = {*self.folder.glob(EVENTS)}
             if max(after) not in before:
                 return writer
             writer.close()
@@ -158,15 +187,83 @@ class Monitor:
                 path.unlink()
             time.sleep(1 - time.time() % 1)
 
-    def hparams(self, settings: dict[str, Any], metrics: dict[str, float]) -> None:
-        """Settings and final metrics for TensorBoard's HPARAMS page."""
+    def draw(self, step: int) -> None:
+        """Shows in TensorBoard what is no single number, as of `step` steps done.
+
+        That is numbers by class, how often each layer was mixed, and guesses right and wrong.
+        """
+        for name, points in self.by_class.items():
+            named = {pictures.drawable(k): x for k, x in sorted(points.items())}
+            self._add_picture(f"{name}_by_class", pictures.by_class(named, name), step)
+        if self.layers:
+            counts = {str(layer): count for layer, count in sorted(self.layers.items())}
+            figure = pictures.bars(counts, f"layers mixed in {step} steps", "layer")
+            self._add_picture("draw/layers", figure, step)
+        if self.examples:
+            self.writer.add_text("examples/guesses", "\n\n".join(self.examples), step)
+        self.since = time.monotonic()
+
+    def assessed(self, step: int, part: str, found: Assessment) -> None:
+        """Keeps how the answers were, in answers.json and for TensorBoard."""
+        write_json(self.run / "answers.json", {"part": part, **found.saved()})
+        if found.label_names:
+            names = [pictures.drawable(name) for name in found.label_names]
+            figure = pictures.confusion(found.confusion, names, f"{part}, {found.unit}")
+            self._add_picture(f"confusion/{part}", figure, step)
+        third = "confidence" if found.label_names else "error"
+        good, bad = ("right", "wrong") if found.label_names else ("closest", "furthest")
+        parts = []
+        for what, some in ((bad, found.mistakes), (good, found.right)):
+            rows = [(gold, told, f"{x:.3f}", text) for _, gold, told, x, text in some[:SHOWN]]
+            parts += [f"**{what}**", _table(("gold", "answer", third, "text"), rows)]
+        self.writer.add_text(f"examples/{part}", "\n\n".join(parts), step)
+
+    def _shown_guesses(self, guesses: np.ndarray, gold: np.ndarray) -> list[str]:
+        """The surest guesses that are wrong, right, and of rows whose label nobody knows."""
+        order = np.argsort(-guesses.max(1), kind="stable")
+        told, parts = guesses.argmax(1), []
+        kinds = (
+            ("wrong", (gold >= 0) & (told != gold)),
+            ("right", told == gold),
+            ("gold label unknown", gold < 0),
+        )
+        for what, chosen in kinds:
+            rows = {}
+            for i in order[chosen[order]]:
+                if self.guessed[i] not in rows and len(rows) < SHOWN:
+                    known = self.class_names[gold[i]] if gold[i] >= 0 else "?"
+                    guess, text = self.class_names[told[i]], cut(self.text_of(self.guessed[i]))
+                    rows[self.guessed[i]] = (known, guess, f"{guesses[i].max():.3f}", text)
+            if rows:
+                head = ("gold", "guess", "confidence", "text")
+                parts += [f"**{what}**", _table(head, [*rows.values()])]
+        return parts
+
+    def _add_picture(self, tag: str, figure: Any, step: int) -> None:
+        width, height = (int(x * figure.dpi) for x in figure.get_size_inches())
+        image = Summary.Image(
+            encoded_image_string=pictures.to_png(figure), width=width, height=height, colorspace=4
+        )
+        events: Any = self.writer.file_writer
+        events.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
+
+    def hparams(self, settings: dict[str, Any], part: str, metrics: dict[str, float]) -> None:
+        """Settings and final scores of `part` for TensorBoard's HPARAMS page.
+
+        All settings are written and no list of them: without one, TensorBoard looks at all runs
+        and puts first the settings that differ, then by name; a capital letter is before the
+        others. The same holds for the scores.
+        """
         plain = {
-            k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()
+            SPELT.get(k, k): v if isinstance(v, bool | int | float | str) else str(v)
+            for k, v in settings.items()
+            if k not in NO_HPARAMS
         }
-        final = {f"final/{k}": v for k, v in metrics.items()}
+        final = {f"Score/{part}_{k}": v for k, v in metrics.items() if "/" not in k}
         # `SummaryWriter.add_hparams` would write them to a file of its own.
         events: Any = self.writer.file_writer
-        for summary in hparams_summaries(plain, final):
+        _, *session = hparams_summaries(plain, final)
+        for summary in session:
             events.add_summary(summary)
         for name, value in final.items():
             self.writer.add_scalar(name, value)
@@ -196,8 +293,34 @@ class Monitor:
             for k, v in values.items()
         }
         line = {"step": step, "kind": kind, **values, "clock": clock}
+        self._remember(line)
         self.file.write(json.dumps(line, allow_nan=False) + "\n")
         self.file.flush()
 
+    def _remember(self, line: dict[str, Any]) -> None:
+        """Keeps of a line what is drawn as a whole."""
+        self.layers.update(map(int, line.get("draws", {}).get("layer", ())))
+        for name, chart, value in numbers_by_class(line):
+            self.by_class.setdefault(chart, {}).setdefault(name, []).append((line["step"], value))
+
     def _say(self, text: str) -> None:
         tqdm.write(text, file=sys.stderr)
+
+
+def numbers_by_class(line: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
+    """Class, what the number is (`guess/accuracy`, `dev/f1`), and the number, of a line."""
+    part = "" if line["kind"] == "train" else f"{line['kind']}/"
+    for name, value in line.items():
+        label = _class_of(f"{part}{name}")
+        if label is not None and value is not None:
+            yield label, f"{part}{name}".removesuffix(f"/{label}"), value
+
+
+def _class_of(tag: str) -> str | None:
+    """The class whose number it is: `guess/accuracy/CLASS`, `dev/f1/CLASS`."""
+    parts = tag.split("/", 2)
+    return parts[2] if len(parts) == 3 else None
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    return markdown_table([head, *([literal(x) for x in row] for row in rows)]) if rows else "none"

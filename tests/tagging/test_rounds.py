@@ -255,7 +255,7 @@ def test_tensorboard_has_the_curve_and_generated_sentences(learner, tmp_path):
 
     run = begin_active(learner("active.rounds=1"), tmp_path / "run", quiet=True)
     state = run.go_on()
-    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events = EventAccumulator(str(run.folder))
     events.Reload()
     points = [(e.step, e.value) for e in events.Scalars("curve_test/f1")]
     assert points == [(p["labelled"], pytest.approx(p["test"]["f1"])) for p in state.curve]

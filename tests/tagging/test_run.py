@@ -96,6 +96,8 @@ def test_a_tagger_learns_what_it_is_shown(learner, shallow, tmp_path, tagged_fil
     assert evaluate_tagger(folder, recipe.data.test)["f1"] == pytest.approx(result["test"]["f1"])
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
     assert [x["step"] for x in lines if x["kind"] == "dev"] == [40, 80, 120]
+    answers = json.loads((folder / "answers.json").read_text())
+    assert answers["part"] == "test" and answers["metrics"] == result["test"]
     # Once more: finished runs are given back.
     assert train_tagger(recipe, folder, resume=True, quiet=True) == result
 

@@ -8,7 +8,7 @@ from mixtext.tagging.conll import TaggedCorpus
 from mixtext.tagging.rows import tokenise_sentences
 from mixtext.tagging.settings import TaggerSettings
 from mixtext.tagging.tagger import build_tagger
-from mixtext.tagging.training import tag_metrics, tag_probabilities
+from mixtext.tagging.training import assess_tags, tag_metrics, tag_probabilities
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +61,24 @@ def test_scores():
     assert next(iter(scores)) == "f1"  # what weights are selected by
     assert scores["f1/X"] == pytest.approx(2 / 3)
     assert scores["loss"] == pytest.approx(-np.log([0.7, 0.8, 0.3]).mean())
+
+
+def test_what_was_tagged_rightly_and_wrongly():
+    corpus = TaggedCorpus.from_lists(
+        [["Ann", "Lee", "sings"], ["so"], ["x"]], [["B-X", "I-X", "O"], ["O"], None], ids="abc"
+    )
+    p = [
+        np.array([[0.1, 0.8, 0.1], [0.6, 0.1, 0.3], [0.9, 0.1, 0.0]]),  # Lee is missed
+        np.array([[0.7, 0.2, 0.1]]),
+        np.zeros((1, 3)),
+    ]
+    found = assess_tags(corpus, p)
+    assert (found.rows, found.unlabelled, found.unit) == (2, 1, "words")
+    assert found.label_names == ["O", "X"]
+    assert found.confusion.tolist() == [[2, 0], [1, 1]] and found.lacking == []
+    assert found.scores[1].tolist() == pytest.approx([1, 0.5, 2 / 3, 2])
+    assert found.bins[:, 2].sum() == 4
+    [wrong], [right] = found.mistakes, found.right
+    assert wrong[:3] == ("a", "Ann Lee (X)", "Ann (X)") and wrong[3] == pytest.approx(0.6)
+    assert right == ("b", "–", "–", pytest.approx(0.7), "so")
+    assert found.metrics == tag_metrics(corpus, p)

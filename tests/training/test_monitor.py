@@ -4,22 +4,30 @@ import json
 import math
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import termios
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.summary.writer import event_file_writer
 from tensorboard.summary.writer.event_file_writer import AtomicCounter
 
+from mixtext import pictures
 from mixtext.api import train
+from mixtext.assessment import Assessment
 from mixtext.methods.mixtext import MixText
-from mixtext.recipe import dump_recipe, flat, make_recipe
+from mixtext.recipe import dump_recipe, make_recipe
 from mixtext.run import Run
 from mixtext.training.monitor import Monitor
 
@@ -164,19 +172,21 @@ def test_scores_of_dev_and_test_are_those_of_the_result(watched):
         assert {k: line[k] for k in result[part]} == result[part]
 
 
+def events_of(folder):
+    """What TensorBoard reads of a folder."""
+    sizes = {"scalars": 0, "histograms": 0, "tensors": 0, "images": 0}
+    return EventAccumulator(str(folder), sizes).Reload()
+
+
 def test_tensorboard_shows_the_same(watched):
-    folder, recipe, _, result, lines, _ = watched
-    events = EventAccumulator(
-        str(folder / "tensorboard"), {"scalars": 0, "histograms": 0, "tensors": 0}
-    ).Reload()
+    folder, _, _, _, lines, _ = watched
+    events = events_of(folder)
     tags = events.Tags()
     for line in lines:
         for name, value in line.items():
-            if name in ("step", "kind", "clock", "draws"):
+            if name in ("step", "kind", "clock", "draws", "epoch") or "accuracy/" in name:
                 continue
             tag = name if line["kind"] == "train" else f"{line['kind']}/{name}"
-            if name == "epoch":
-                continue
             shown = [e.value for e in events.Scalars(tag) if e.step == line["step"]]
             assert len(shown) == 1 and math.isclose(shown[0], value, rel_tol=1e-6), (tag, shown)
     assert {"loss/total", "rate/encoder", "ramp", "guess/accuracy", "dev/macro_f1"} <= set(
@@ -184,32 +194,131 @@ def test_tensorboard_shows_the_same(watched):
     )
     assert [e.step for e in events.Scalars("speed/rows_per_second")] == [3, 6, 9, 12]
     drawn = {x["step"]: x["draws"] for x in lines if x["kind"] == "train"}
-    for name in ("lam", "layer"):
-        for event in events.Histograms(f"draw/{name}"):
-            values = drawn[event.step][name]
-            assert event.histogram_value.num == len(values)
-            assert math.isclose(event.histogram_value.sum, sum(values), rel_tol=1e-6)
-        assert [e.step for e in events.Histograms(f"draw/{name}")] == [3, 6, 9, 12]
+    assert tags["histograms"] == ["draw/lam"]
+    for event in events.Histograms("draw/lam"):
+        values = drawn[event.step]["lam"]
+        assert event.histogram_value.num == len(values)
+        assert math.isclose(event.histogram_value.sum, sum(values), rel_tol=1e-6)
+    assert [e.step for e in events.Histograms("draw/lam")] == [3, 6, 9, 12]
 
-    plugins = {
-        tag: plugin_data_pb2.HParamsPluginData.FromString(
-            events.SummaryMetadata(tag).plugin_data.content
-        )
-        for tag in events.PluginTagToContent("hparams")
-    }
-    started = plugins["_hparams_/session_start_info"].session_start_info
-    settings = flat(recipe)
-    assert set(started.hparams) == set(settings)
-    assert started.hparams["mixtext.temperature"].number_value == 0.5
-    assert started.hparams["mixtext.per_row"].number_value == 1  # a boolean, to PyTorch
-    assert started.hparams["method"].string_value == "mixtext"
-    assert started.hparams["mixtext.layers"].string_value == "(7, 9, 12)"
-    experiment = plugins["_hparams_/experiment"].experiment
-    shown = {info.name.tag for info in experiment.metric_infos}
-    assert shown == {f"final/{k}" for k in result["test"]}
+
+def test_what_is_by_class_or_by_layer_is_one_picture(watched, monkeypatch):
+    folder, _, run, _, lines, seen = watched
+    events = events_of(folder)
+    assert not any(name in tag for tag in events.Tags()["scalars"] for name in run.class_names)
+    for tag, steps in (
+        ("guess/accuracy_by_class", [6, 12]),
+        ("draw/layers", [6, 12]),
+        ("confusion/test", [12]),
+    ):
+        images = events.Images(tag)
+        assert [x.step for x in images] == steps
+        assert images[0].encoded_image_string.startswith(b"\x89PNG") and images[0].width > 200
+
+    # What is drawn is what the lines hold, also after a restart.
+    drawn = {}
+    monkeypatch.setattr(pictures, "bars", lambda counts, *_: drawn.setdefault("layer", counts))
+    monkeypatch.setattr(pictures, "by_class", lambda x, what: drawn.setdefault(what, x))
+    monkeypatch.setattr(Monitor, "_add_picture", lambda *_: None)
+    again = folder.parent / "again"
+    again.mkdir()
+    raw = (folder / "metrics.jsonl").read_bytes()
+    (again / "metrics.jsonl").write_bytes(raw)
+    state = {"step": 12, "metrics_bytes": len(raw)}
+    monitor = Monitor(again, run.class_names, 12, state, quiet=True)
+    monitor.draw(12)
+    monitor.close()
+    layers = [int(x) for _, outcome, _ in seen for x in outcome.draws["layer"]]
+    assert drawn["layer"] == {str(x): layers.count(x) for x in sorted({*layers})}
+    for name, points in drawn["guess/accuracy"].items():
+        key = f"guess/accuracy/{name}"
+        assert points == [(x["step"], x[key]) for x in lines if key in x]
+
+
+def text_of(events, tag):
+    """The last text of a tag."""
+    tensor = events.Tensors(f"{tag}/text_summary")[-1].tensor_proto
+    return tensor.string_val[0].decode("utf-8")
+
+
+def test_texts_show_guesses_and_answers_right_and_wrong(watched):
+    folder, _, run, result, _, seen = watched
+    events = events_of(folder)
+    train, test = run.data.train, run.data.test
+    label_of = dict(zip(train.ids, train.labels, strict=True))
+    some = [(o, b) for step, o, b in seen if step >= 9]
+    told = {}
+    for outcome, batch in some:
+        for id_, guess in zip(batch.row_ids[4:], outcome.guesses.argmax(1).tolist(), strict=True):
+            told.setdefault(train.texts[train.ids.index(id_)], set()).add((label_of[id_], guess))
+    wrong, _, right = text_of(events, "examples/guesses").partition("**right**")
+    for part, hit in ((wrong, False), (right, True)):
+        rows = [x.strip("| ").split(" | ") for x in part.splitlines() if x.startswith("| ")][2:]
+        assert all((gold == guess) is hit for gold, guess, *_ in rows)
+        for gold, guess, _, text in rows:
+            pair = train.label_names.index(gold), train.label_names.index(guess)
+            assert pair in told[text.replace("\\", "")]
+    shown = text_of(events, "examples/test")
+    assert "**wrong**" in shown and any(text in shown for text in test.texts)
+
+    answers = json.loads((folder / "answers.json").read_text())
+    assert answers.pop("part") == "test"
+    found = Assessment.from_saved(answers)
+    assert found.metrics == result["test"] and found.confusion.sum() == len(test)
+    right = np.trace(found.confusion) / len(test)
+    assert math.isclose(right, result["test"]["accuracy"])
+
+
+def test_hparams_show_what_varies_and_the_scores_of_all_runs(watched, tiny, tmp_path):
+    """Read as TensorBoard's own page does: from all runs, those that differ first."""
+    folder, _, _, result, _, _ = watched
+    shutil.copytree(folder, tmp_path / "mix")
+    for name in ("a", "b"):
+        recipe = tiny("training.steps=2", f"training.seed={name == 'b':d}")
+        train(recipe, folder=tmp_path / name, quiet=True)
+    flags = {"logdir": str(tmp_path), "max_reload_threads": 1}
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(tmp_path)).Reload()
+    assert {*multiplexer.Runs()} == {"mix", "a", "b"}  # the names of the folders
+    provider = MultiplexerDataProvider(multiplexer, str(tmp_path))
+    context = Context(TBContext(data_provider=provider, logdir=str(tmp_path), flags=flags))
+    request = RequestContext()
+    experiment = context.experiment_from_metadata(
+        request,
+        "x",
+        True,
+        context.hparams_metadata(request, "x"),
+        context.hparams_from_data_provider(request, "x", 0),
+    )
+    names = [x.name for x in experiment.hparam_infos]
+    differing = [x.name for x in experiment.hparam_infos if x.differs]
+    assert differing[0] == "Method" and names[: len(differing)] == differing
+    assert {"training.seed", "training.steps"} <= {*differing}
+    assert "data.dev_per_class" not in differing
+    scores = [x.name.tag for x in experiment.metric_infos][:3]
+    assert scores == [f"Score/test_{x}" for x in sorted(result["test"])]
+    events = events_of(tmp_path / "mix")
     for name, value in result["test"].items():
-        [event] = events.Scalars(f"final/{name}")
+        [event] = events.Scalars(f"Score/test_{name}")
         assert math.isclose(event.value, value, rel_tol=1e-6)
+
+
+def test_names_that_no_tag_can_hold(tiny, tmp_path, draw_texts, write_rows):
+    texts, labels = draw_texts(12)
+    odd = {"animals": "po\ns/1", "food": "n|e\tg $x^", "tools": "_体育"}
+    path = write_rows(tmp_path / "odd.csv", texts, [odd[x] for x in labels])
+    recipe = tiny("method=mixtext", f"data.corpus={path}", "data.test_per_class=2",
+                  "data.labels_per_class=2", "data.dev_per_class=2")  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        train(recipe, folder=tmp_path / "run", quiet=True)
+    events = events_of(tmp_path / "run")
+    tags = [tag for tags in events.Tags().values() if isinstance(tags, list) for tag in tags]
+    assert all(tag.isprintable() and "|" not in tag and "s/1" not in tag for tag in tags)
+    assert {"guess/accuracy_by_class", "confusion/test"} <= {*events.Tags()["images"]}
+    shown = text_of(events, "examples/test")
+    assert r"po\\ns/1" in shown or r"n\|e" in shown or "体育" in shown
+    rows = [x.replace("\\|", "") for x in shown.splitlines() if x.startswith("|")]
+    assert rows and all(row.count("|") == 5 for row in rows)
 
 
 def test_rows_without_gold_labels_have_no_guess_accuracy(tiny, tmp_path, draw_texts, write_rows):
@@ -300,6 +409,6 @@ def test_files_of_one_second_are_read_in_the_order_they_were_written(count, tmp_
         monitor.open_final()
         monitor.measured(2, "test", {"loss": 1.0})
         monitor.close()
-        events = EventAccumulator(str(folder / "tensorboard"), purge_orphaned_data=True).Reload()
+        events = EventAccumulator(str(folder), purge_orphaned_data=True).Reload()
         seen = {tag: [e.step for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
         assert seen == {"dev/loss": [1], "test/loss": [2]}
