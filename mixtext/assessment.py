@@ -101,7 +101,8 @@ class Assessment:
             for k in ("mistakes", "right")
             if k in values
         }
-        return cls(**{**values, **arrays, **examples})
+        parts: dict[str, Any] = {**values, **arrays, **examples}
+        return cls(**parts)
 
 
 def assess(corpus: Corpus, outputs: np.ndarray, unlabelled: int = 0) -> Assessment:
@@ -152,7 +153,9 @@ def assess(corpus: Corpus, outputs: np.ndarray, unlabelled: int = 0) -> Assessme
     )
 
 
-def by_class(gold: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[np.ndarray, ...]:
+def by_class(
+    gold: np.ndarray, predicted: np.ndarray, classes: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(C, 4) precision, recall, F1 and gold rows of each class, and the (C, C) confusion."""
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 

@@ -122,7 +122,7 @@ def _saved(figure: Any, kind: str, **metadata: Any) -> bytes:
     from matplotlib import rc_context
 
     file = io.BytesIO()
-    settings = {"svg.hashsalt": "mixtext", "svg.fonttype": "none"}
+    settings: dict[Any, Any] = {"svg.hashsalt": "mixtext", "svg.fonttype": "none"}
     with rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph ")  # the reader has other fonts
         figure.savefig(file, format=kind, metadata=metadata or None)

@@ -77,7 +77,7 @@ def assess_tags(corpus: TaggedCorpus, probabilities: list[np.ndarray]) -> Assess
     Classes are entity types and O, and what is counted are words; the examples are sentences, with
     the confidence of their least sure word.
     """
-    names, rows = corpus.tag_names, np.flatnonzero(corpus.labelled)
+    names, rows = corpus.tag_names, np.flatnonzero(corpus.labelled).tolist()
     kinds = [OUTSIDE, *kinds_of(names)]
     kind_of = np.array([kinds.index(x.partition("-")[2] or OUTSIDE) for x in names])
     gold = np.concatenate([corpus.tags[row] for row in rows])
@@ -85,27 +85,33 @@ def assess_tags(corpus: TaggedCorpus, probabilities: list[np.ndarray]) -> Assess
     right: list[Example] = []
     wrong: list[Example] = []
     for row in rows:
-        its, tokens = probabilities[row], corpus.sentences[row]
-        told = its.argmax(axis=1)
-        entities = (
-            [f"{' '.join(tokens[x.start : x.stop])} ({x.kind})" for x in entity_spans(tags)]
-            for tags in (corpus.named(row), [names[tag] for tag in told])
+        told, tokens = probabilities[row].argmax(axis=1), corpus.sentences[row]
+        sure = float(probabilities[row].max(axis=1).min())
+        some = right if (told == corpus.tags[row]).all() else wrong
+        wanted, found = (
+            _shown(tokens, tags) for tags in (corpus.named(row), [names[tag] for tag in told])
         )
-        shown = (", ".join(some) or "–" for some in entities)
-        sure = float(its.max(axis=1).min())
-        hit = bool((told == corpus.tags[row]).all())
-        (right if hit else wrong).append((corpus.ids[row], *shown, sure, cut(" ".join(tokens))))
+        some.append((corpus.ids[row], wanted, found, sure, cut(" ".join(tokens))))
+    scores, confusion = by_class(kind_of[gold], kind_of[p.argmax(axis=1)], len(kinds))
     return Assessment(
-        corpus.source or corpus.name or "the data",
-        len(rows),
-        len(corpus) - len(rows),
-        tag_metrics(corpus, probabilities),
-        kinds,
-        *by_class(kind_of[gold], kind_of[p.argmax(axis=1)], len(kinds)),
-        calibration_bins(p.max(axis=1), p.argmax(axis=1) == gold),
-        *(sorted(some, key=lambda x: -x[3])[:EXAMPLES] for some in (wrong, right)),
+        source=corpus.source or corpus.name or "the data",
+        rows=len(rows),
+        unlabelled=len(corpus) - len(rows),
+        metrics=tag_metrics(corpus, probabilities),
+        label_names=kinds,
+        scores=scores,
+        confusion=confusion,
+        bins=calibration_bins(p.max(axis=1), p.argmax(axis=1) == gold),
+        mistakes=sorted(wrong, key=lambda x: -x[3])[:EXAMPLES],
+        right=sorted(right, key=lambda x: -x[3])[:EXAMPLES],
         unit="words",
     )
+
+
+def _shown(tokens: list[str], tags: list[str]) -> str:
+    """The entities of a sentence."""
+    some = [f"{' '.join(tokens[x.start : x.stop])} ({x.kind})" for x in entity_spans(tags)]
+    return ", ".join(some) or "–"
 
 
 def tag_trainer(

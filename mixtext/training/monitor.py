@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +228,7 @@ class Monitor:
             ("gold label unknown", gold < 0),
         )
         for what, chosen in kinds:
-            rows = {}
+            rows: dict[str, tuple[str, ...]] = {}
             for i in order[chosen[order]]:
                 if self.guessed[i] not in rows and len(rows) < SHOWN:
                     known = self.class_names[gold[i]] if gold[i] >= 0 else "?"
@@ -236,7 +236,7 @@ class Monitor:
                     rows[self.guessed[i]] = (known, guess, f"{guesses[i].max():.3f}", text)
             if rows:
                 head = ("gold", "guess", "confidence", "text")
-                parts += [f"**{what}**", _table(head, [*rows.values()])]
+                parts += [f"**{what}**", _table(head, rows.values())]
         return parts
 
     def _add_picture(self, tag: str, figure: Any, step: int) -> None:
@@ -322,5 +322,6 @@ def _class_of(tag: str) -> str | None:
     return parts[2] if len(parts) == 3 else None
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    return markdown_table([head, *([literal(x) for x in row] for row in rows)]) if rows else "none"
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    cells = [[literal(x) for x in row] for row in rows]
+    return markdown_table([head, *cells]) if cells else "none"
