@@ -96,12 +96,11 @@ class Assessment:
         count = len(values.get("label_names", ()))
         shapes = {"scores": (count, 4), "confusion": (count, count), "bins": (-1, 3)}
         arrays = {k: np.array(values[k]).reshape(v) for k, v in shapes.items() if k in values}
-        examples = {
-            k: [(str(a), str(b), str(c), float(d), str(e)) for a, b, c, d, e in values[k]]
-            for k in ("mistakes", "right")
-            if k in values
-        }
-        parts: dict[str, Any] = {**values, **arrays, **examples}
+        parts: dict[str, Any] = {**values, **arrays}
+        for kind in ("mistakes", "right"):
+            parts[kind] = [
+                (str(a), str(b), str(c), float(d), str(e)) for a, b, c, d, e in values.get(kind, ())
+            ]
         return cls(**parts)
 
 
