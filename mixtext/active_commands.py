@@ -1,4 +1,4 @@
-"""`mixtext active COMMAND`: active learning for tagging. Each command is a function below."""
+"""`mixtext active COMMAND`: active learning. Each command is a function below."""
 
 import shlex
 import sys
@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from mixtext.data_commands import UNSAID, ReadFlags
+from mixtext.errors import InputError
+
 if TYPE_CHECKING:  # importing the rounds takes seconds, which `mixtext --help` should not cost
-    from mixtext.tagging.rounds import State
+    from mixtext.active.rounds import Rounds, State
 
 POSITIONAL = tyro.conf.Positional
 
@@ -22,89 +25,97 @@ def run(
 ) -> int:
     """Run the rounds: mixtext active run RECIPE [table.field=value …] [--run FOLDER] [--resume]
 
-    Trains on the seed set, asks for labels by the policy, adds them and what SeqMix makes of them,
-    and trains again. With active.annotator = "person" it stops where a person is to label; `query`
-    and `label` go on from there.
+    Trains on what is labelled, asks for labels by the policy, adds them (and, of taggers, what
+    SeqMix makes of them), and trains again. With active.annotator = "person" it stops where a
+    person is to label; `query` and `label` go on from there.
 
     Args:
-        recipe: a recipe with task = "tagging", a TOML file.
+        recipe: a TOML file; its table [active] says what is asked, when, and of whom.
         overrides: fields to change, such as active.policy=random.
         run: the run folder; if not given, runs/NAME with the recipe's name.
         resume: go on where a killed run stopped; a finished run only prints its curve.
     """
-    from mixtext.recipe import build_recipe
-    from mixtext.settings import read_toml
-    from mixtext.tagging.recipe import TaggingRecipe
-    from mixtext.tagging.run import begin_active
+    from mixtext.active.folder import begin_active
+    from mixtext.api import load_recipe
 
-    loaded = build_recipe(TaggingRecipe, read_toml(recipe), overrides, str(recipe))
+    loaded = load_recipe(recipe, overrides)
     folder = run or Path("runs") / loaded.name
-    return _report(folder, begin_active(loaded, folder, resume).go_on())
+    active = begin_active(loaded, folder, resume)
+    return _report(active, active.go_on())
 
 
 def query(run: Annotated[Path, POSITIONAL], out: Path | None = None) -> int:
-    """Write the sentences to label: mixtext active query RUN [--out FILE]
+    """Write what is to be labelled: mixtext active query RUN [--out FILE]
 
-    A CoNLL file, one token a line, in which `?` stands for the tags. Fill them in, in BIO, and give
-    the file to `mixtext active label`. A file that may hold labels is never written over.
+    Of texts a CSV file, or JSON lines where FILE ends in .jsonl, with an empty label in each row;
+    of a tagger a CoNLL file, one token a line, in which `?` stands for the tags, which are BIO.
+    Fill it in, and give it to `mixtext active label`. A file that is there is never written over.
 
     Args:
         run: the run folder.
-        out: the file; if not given, RUN/query.conll.
+        out: the file; if not given, RUN/query-ROUND with the usual suffix.
     """
-    from mixtext.tagging.run import open_active
+    from mixtext.active.folder import open_active
 
     active = open_active(run)
     state = active.saved()
-    asked = active.asked(state)
-    out = out or run / "query.conll"
+    out = out or active.query_file(state)
     active.ask(state, out)
-    names = ", ".join(asked.tag_names)
-    print(f"wrote {out}: {len(asked)} sentences to label with {names}")
+    asked, names = len(active.waiting(state)), ", ".join(active.label_names)
+    print(f"wrote {out}: {asked} {active.rows} to label with {names}")
     print(f"next  mixtext active label {run} {out}")
     return 0
 
 
-def label(run: Annotated[Path, POSITIONAL], file: Annotated[Path, POSITIONAL]) -> int:
+def label(
+    run: Annotated[Path, POSITIONAL],
+    file: Annotated[Path, POSITIONAL],
+    read: ReadFlags = UNSAID,
+) -> int:
     """Take labels back and go on: mixtext active label RUN FILE
 
-    Checks that every sentence that was asked for is there, unchanged and labelled, then trains the
-    next round and picks the next sentences.
+    Checks that every row that was asked for is there, unchanged and labelled, then trains the next
+    round and picks the next rows.
 
     Args:
         run: the run folder.
-        file: the labelled CoNLL file.
+        file: the file of `mixtext active query`, filled in.
+        read: Where a program has written it in another way:
     """
-    from mixtext.tagging.run import open_active
+    from mixtext.active.folder import open_active
 
     active = open_active(run)
-    active.take(file)
-    return _report(run, active.go_on())
+    active.take(file, read)
+    return _report(active, active.go_on())
 
 
 def show(run: Annotated[Path, POSITIONAL], most: int = 20) -> int:
-    """Show generated sentences with their mixed labels: mixtext active show RUN
+    """Show a tagger's generated sentences with their mixed labels: mixtext active show RUN
 
     Args:
         run: the run folder.
         most: sentences of each round.
     """
+    from mixtext.active.folder import open_active
+    from mixtext.active.sentences import SentenceRounds
     from mixtext.tagging.generation import show as line_of
-    from mixtext.tagging.run import open_active
 
     active = open_active(run)
+    if not isinstance(active, SentenceRounds):
+        raise InputError(f"{run} holds rounds of texts, in which no sentences are generated.")
     for round_ in range(active.saved().round + 1):
         made = active.generated(round_)
         print(f"round {round_}: {len(made)} generated sentences")
         for one in made[:most]:
-            print(f"  {line_of(one, active.data.seed.tag_names)}")
+            print(f"  {line_of(one, active.label_names)}")
     return 0
 
 
 def plot(runs: Annotated[tuple[Path, ...], POSITIONAL], out: Path = Path("curves.png")) -> int:
     """Draw learning curves: mixtext active plot RUN|FOLDER|FILE … [--out FILE.png]
 
-    F1 over labelled sentences by arm, mean and standard deviation over seeds, and as a table.
+    Accuracy, of taggers F1, over labelled rows by arm, mean and standard deviation over seeds, and
+    as a table. `mixtext table … --baseline ARM` compares arms, with 95 % intervals.
 
     Args:
         runs: run folders, folders that hold some, or files with one curve.json a line.
@@ -128,16 +139,23 @@ ACTIVE_COMMANDS: dict[str, Callable[..., int]] = {
 }
 
 
-def _report(folder: Path, state: "State") -> int:
+def _report(active: "Rounds", state: "State") -> int:
+    from mixtext.active.rounds import shown
+
     for point in state.curve:
-        scored = [f"{part} F1 {point[part]['f1']:.4f}" for part in ("dev", "test") if point[part]]
-        print(
-            f"{point['labelled']:>6} labelled  {point['generated']:>5} generated  "
-            f"{point['updates']:>5} updates  {'  '.join(scored)}"
-        )
+        scored = [
+            f"{part} {shown(active.metric)} {point[part][active.metric]:.4f}"
+            for part in ("dev", "test")
+            if point[part]
+        ]
+        made = [f"{point['generated']:>5} generated"] if "generated" in point else []
+        told = [f"{point['labelled']:>6} labelled", *made, f"{point['updates']:>5} updates"]
+        print("  ".join([*told, *scored]))
+    folder = active.folder
     if state.phase == "label":
         asked = len(state.queries[-1])
-        print(f"wait  for the labels of {asked} sentences: mixtext active query {folder}")
-    print(f"run   {folder} (model in {folder / 'model'})")
+        print(f"wait  for the labels of {asked} {active.rows}: mixtext active query {folder}")
+    made_yet = f"model in {folder / 'model'}" if state.curve else "no model yet"
+    print(f"run   {folder} ({made_yet})")
     print(f"look  tensorboard --logdir {shlex.quote(str(folder.parent))}")
     return 0

@@ -316,7 +316,7 @@ def _texts_of_recipe(
 
 
 def active(command: Annotated[tuple[str, ...], POSITIONAL] = ()) -> int:
-    """Active learning for tagging, with SeqMix: mixtext active --help
+    """Active learning, of texts or for tagging with SeqMix: mixtext active --help
 
     Args:
         command: run, query, label, show or plot, with its arguments.

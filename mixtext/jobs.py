@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import torch
 
+from mixtext.active.folder import begin_active, rounds_of
 from mixtext.api import prepare, train
 from mixtext.errors import InputError
 from mixtext.files import read_json
@@ -27,7 +28,6 @@ from mixtext.models.folder import has_model
 from mixtext.recipe import Recipe
 from mixtext.run_folder import open_folder
 from mixtext.tagging.recipe import TaggingRecipe
-from mixtext.tagging.run import active_run, begin_active
 from mixtext.training.loop import Diverged
 
 
@@ -40,7 +40,7 @@ class Job:
         recipe: what to do.
         folder: its run folder; checkpoints in it go when it is finished.
         keep_model: keep the exported model too.
-        active: run rounds of active learning, of a recipe for tagging; what comes out is its curve.
+        active: run rounds of active learning; what comes out is its curve.
     """
 
     name: str
@@ -59,15 +59,13 @@ class Job:
         """Refuses what `do` would refuse; makes back-translations that the recipe asks for."""
         with open_folder(self.folder, self.recipe, resume=True):
             if self.active:
-                assert isinstance(self.recipe, TaggingRecipe)
-                active_run(self.recipe, self.folder, quiet=True).check()
+                rounds_of(self.recipe, self.folder, quiet=True).check()
             else:
                 prepare(self.recipe)
 
     def do(self) -> dict[str, Any]:
         """Runs it, or goes on with it; a finished one gives what it gave."""
         if self.active:
-            assert isinstance(self.recipe, TaggingRecipe)
             run = begin_active(self.recipe, self.folder, resume=True, quiet=True)
             run.go_on(need_model=self.keep_model)
             values = read_json(self.folder / "curve.json")

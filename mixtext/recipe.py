@@ -7,6 +7,7 @@
     [views]                 # ViewSettings
     [model]                 # ModelSettings
     [training]              # TrainingSettings
+    [active]                # ActiveSettings: of `mixtext active run` alone
     [mixtext]               # settings of the method of that name
 
 Every field can be set on the command line as `table.field=value`. `preset = "few_labels"` at the
@@ -14,9 +15,9 @@ top begins with the values of that name in `presets.py`.
 
 So that one recipe serves to compare methods, some settings may wait until `method` names one that
 uses them: tables of other methods, which are checked all the same; [views], beside a method that
-looks at none; `training.batch_unlabelled`, beside one that learns from labelled rows alone; and all
-that is about steps, beside one that takes none. Any other setting that nothing would listen to is
-refused.
+looks at none; `training.batch_unlabelled`, beside one that learns from labelled rows alone; all
+that is about steps, beside one that takes none; and [active], which rounds alone hear. Any other
+setting that nothing would listen to is refused.
 """
 
 import dataclasses
@@ -44,7 +45,7 @@ from mixtext.settings import (
     refuse_unknown,
     to_toml,
 )
-from mixtext.training.settings import TrainingSettings
+from mixtext.training.settings import ActiveSettings, TrainingSettings
 
 R = TypeVar("R", bound="AnyRecipe")
 
@@ -100,6 +101,7 @@ class Recipe(AnyRecipe):
         views: where views of unlabelled texts come from.
         model: encoder and head.
         training: the loop.
+        active: the rounds of active learning.
     """
 
     methods: ClassVar[Mapping[str, type[MethodOf]]] = METHODS
@@ -110,6 +112,7 @@ class Recipe(AnyRecipe):
     views: ViewSettings = field(default_factory=ViewSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    active: ActiveSettings = field(default_factory=ActiveSettings)
 
     def __post_init__(self) -> None:
         """Refuses contradictions between tables, and settings that the encoder does not hear."""
@@ -161,6 +164,8 @@ class Recipe(AnyRecipe):
                 "waiting: the steps of training, and pool, head and dropout of model; "
                 f"{method.name} fits one affine layer to vectors of length 1"
             )
+        if self.active != ActiveSettings():
+            notes.append("waiting: active; `mixtext active run` asks for labels in rounds")
         return notes
 
 

@@ -27,6 +27,7 @@ from mixtext.methods.centroids import Centroids
 from mixtext.methods.contrast import encode_all
 from mixtext.methods.frozen import Frozen
 from mixtext.metrics import metrics_of
+from mixtext.models.base import Encoder
 from mixtext.models.build import build_model
 from mixtext.models.classifier import Classifier
 from mixtext.models.folder import model_folder
@@ -70,8 +71,13 @@ class Run(PreparedRun[Predictor]):
         cls, recipe: Recipe, train: Corpus | None = None, test: Corpus | None = None
     ) -> "Run":
         """Loads everything a recipe names; all refusals of bad input happen here."""
+        choose_device(recipe.training.device)
+        return cls.of(recipe, prepare_data(recipe.data, recipe.method.unlabelled, train, test))
+
+    @classmethod
+    def of(cls, recipe: Recipe, data: Data) -> "Run":
+        """As `prepare`, on data that are loaded and split."""
         device = choose_device(recipe.training.device)
-        data = prepare_data(recipe.data, recipe.method.unlabelled, train, test)
         if data.test is None and recipe.training.test_at_every_tie:
             raise InputError(
                 "training.test_at_every_tie is true but there is no test part: set data.test or "
@@ -214,19 +220,16 @@ class Run(PreparedRun[Predictor]):
     def rivals(self) -> str:
         """Accuracy of `frozen` and `centroids`, by some rows of dev or, without it, of test."""
         data, recipe, trainer = self.data, self.recipe, self.trainer
-        pretrained = recipe.model.encoder not in (*WORD_ENCODERS, *VECTOR_ENCODERS)
+        pretrained = is_pretrained(recipe.model)
         part = next((name for name, rows in self.sizes.items() if rows), "")
         if not (part and pretrained and recipe.method.steps and data.train.target == "classes"):
             return ""
-        encoder, labels = trainer.model.encoder, data.train.labels
-        model = Classifier(encoder, MlpHead(encoder.hidden_size, 1, 0), pool="unit")
-        model.to(trainer.device)
-        generator = np.random.default_rng(0)
+        labels, generator = data.train.labels, np.random.default_rng(0)
 
         def vectors(source: str, rows: np.ndarray, most: int = GLANCE) -> np.ndarray:
-            with autocast(recipe.training.precision, trainer.device):
-                found = encode_all(model, self.sources[source], rows[:most], self.feed.pad_to)
-            return found.cpu().numpy()
+            some = rows[:most]
+            encoder, pad_to = trainer.model.encoder, self.feed.pad_to
+            return unit_vectors(encoder, self.sources[source], some, recipe, pad_to)
 
         source, scored, gold = self.parts[part]
         scored = generator.permutation(scored)[:SCORED]
@@ -241,25 +244,8 @@ class Run(PreparedRun[Predictor]):
         return f"{', '.join(told)} right on {len(scored)} {part} rows, without training"
 
     def environment(self) -> dict[str, Any]:
-        """Checksums of data and split, and of the files that model and views come from."""
-        data, model = self.data, self.recipe.model
-        rows = np.concatenate([data.split.labelled, data.split.unlabelled, data.split.dev])
-        checksums = {
-            "train": data.train.checksum(),
-            "test": None if data.test is None else data.test.checksum(),
-            "split": hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(),
-        }
-        files: dict[str, Path | str] = {}
-        if self.views_file is not None:
-            files["views"] = self.views_file
-        if model.start:
-            files["files of model.start"] = model_folder(Path(model.start))
-        elif model.encoder in WORD_ENCODERS:
-            if model.embedding.startswith("Pretrain"):
-                files["word vectors"] = vectors_path(model.vectors)
-        elif model.encoder not in VECTOR_ENCODERS:
-            files["files of the encoder"] = encoder_folder(model.encoder)
-        return environment(self.trainer.device, checksums, files)
+        """See `environment_of`."""
+        return environment_of(self.recipe, self.data, self.views_file)
 
     def about(self) -> dict[str, Any]:
         """What result.json says of recipe and data."""
@@ -302,6 +288,44 @@ class Run(PreparedRun[Predictor]):
             train.label_names,
             self.recipe.training.precision,
         )
+
+
+def environment_of(recipe: Recipe, data: Data, views_file: Path | None) -> dict[str, Any]:
+    """Checksums of data and split, and of the files that model and views come from."""
+    model = recipe.model
+    rows = np.concatenate([data.split.labelled, data.split.unlabelled, data.split.dev])
+    checksums = {
+        "train": data.train.checksum(),
+        "test": None if data.test is None else data.test.checksum(),
+        "split": hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(),
+    }
+    files: dict[str, Path | str] = {}
+    if views_file is not None:
+        files["views"] = views_file
+    if model.start:
+        files["files of model.start"] = model_folder(Path(model.start))
+    elif model.encoder in WORD_ENCODERS:
+        if model.embedding.startswith("Pretrain"):
+            files["word vectors"] = vectors_path(model.vectors)
+    elif model.encoder not in VECTOR_ENCODERS:
+        files["files of the encoder"] = encoder_folder(model.encoder)
+    return environment(choose_device(recipe.training.device), checksums, files)
+
+
+def is_pretrained(settings: ModelSettings) -> bool:
+    """Whether the encoder's vectors say something of a text before any training."""
+    return settings.encoder not in (*WORD_ENCODERS, *VECTOR_ENCODERS)
+
+
+def unit_vectors(
+    encoder: Encoder, source: Source, rows: np.ndarray, recipe: Recipe, pad_to: int = 0
+) -> np.ndarray:
+    """Means over the tokens of rows as an encoder has them now, of length 1, (N, H) float32."""
+    device = choose_device(recipe.training.device)
+    model = Classifier(encoder, MlpHead(encoder.hidden_size, 1, 0), pool="unit").to(device)
+    with autocast(recipe.training.precision, device):
+        found = encode_all(model, source, rows, pad_to)
+    return found.float().cpu().numpy()
 
 
 def check_method(recipe: Recipe, train: Corpus) -> None:

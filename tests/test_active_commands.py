@@ -59,9 +59,9 @@ def known_tags(file):
 def test_labels_that_a_person_has_filled_in_are_kept(recipe, say, tmp_path, tagged_files):
     file, folder = recipe("active.annotator=person", "training.steps=1"), tmp_path / "run"
     tags = known_tags(tagged_files / "train.conll")
-    query = folder / "query.conll"
     assert say("active", "run", file, "--run", folder)[0] == 0
-    for _ in range(2):
+    for number in (1, 2):
+        query = folder / f"query-{number:02d}.conll"
         for _ in range(2):  # the same again changes nothing
             assert say("active", "query", folder)[0] == 0
         blank = query.read_text()
@@ -71,10 +71,10 @@ def test_labels_that_a_person_has_filled_in_are_kept(recipe, say, tmp_path, tagg
         assert query.read_text() == blank.replace("\t?", "\tO", 1)
         query.write_text(blank)
         fill_in(query, tags)
-        assert say("active", "label", folder, query)[0] == 0  # the next query may take its place
-    (tmp_path / "own.txt").write_text("mine")
-    assert say("active", "query", folder, "--out", tmp_path / "own.txt")[0] == 2
-    assert (tmp_path / "own.txt").read_text() == "mine"
+        filled = query.read_text()
+        assert say("active", "label", folder, query)[0] == 0
+        assert say("active", "query", folder, "--out", query)[0] == 2
+        assert query.read_text() == filled  # also when its labels were taken
 
 
 def test_a_person_from_the_first_to_the_last_round(recipe, say, tmp_path, tagged_files):

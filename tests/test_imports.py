@@ -2,8 +2,8 @@
 
     errors, deferred <- files, settings <- data, mixing, losses, metrics, pseudo_labels <- models
            <- methods <- training <- inference, recipe <- run_folder <- run, tagging
-           <- api, estimator, report, starter <- export, jobs <- ray <- sweep, miniature
-           <- reproduce <- active_commands, data_commands <- model_commands <- cli
+           <- active, api, estimator, report, starter <- export, jobs <- ray <- sweep, miniature
+           <- reproduce <- data_commands <- active_commands, model_commands <- cli
 
 backtranslate stands beside: it imports nothing from mixtext, and only data/views.py, files.py and
 cli.py import it. A room is a module or a sub-package directly below mixtext/. Inside a room, and
@@ -42,6 +42,7 @@ RANKS = {
     "run_folder": 7,
     "run": 8,
     "tagging": 8,
+    "active": 9,
     "api": 9,
     "estimator": 9,
     "report": 9,
@@ -52,8 +53,8 @@ RANKS = {
     "miniature": 12,
     "sweep": 12,
     "reproduce": 13,
-    "active_commands": 14,
     "data_commands": 14,
+    "active_commands": 15,
     "model_commands": 15,
     "cli": 16,
 }
@@ -225,7 +226,7 @@ def test_every_room_has_a_rank():
         ("mixtext.methods.tmix", "def f():\n    from mixtext.recipe import Recipe"),
         ("mixtext.methods.tmix", "if TYPE_CHECKING:\n    from mixtext.training import loop"),
         ("mixtext.methods.tmix", "importlib.import_module('mixtext.recipe')"),
-        ("mixtext.tagging.rounds", "from mixtext.run import train"),
+        ("mixtext.tagging.run", "from mixtext.run import train"),
         ("mixtext.report.tables", "from mixtext.cli import main"),
         ("mixtext.training.loop", "from backtranslate.store import Store"),
         ("mixtext.data.corpus", "import backtranslate"),

@@ -10,12 +10,12 @@ import time
 import pytest
 from safetensors.torch import load_file, save_file
 
+from mixtext.active.folder import begin_active
+from mixtext.active.rounds import Rounds
 from mixtext.api import load, train
 from mixtext.cli import main
 from mixtext.files import locked
 from mixtext.recipe import dump_recipe
-from mixtext.tagging.rounds import ActiveRun
-from mixtext.tagging.run import begin_active
 from mixtext.training.loop import Trainer
 
 pytestmark = pytest.mark.slow
@@ -50,7 +50,7 @@ def begun(recipes, tmp_path, monkeypatch):
         recipe.write_text(dump_recipe(recipes[kind]), encoding="utf-8")
         with monkeypatch.context() as patch:
             if kind == "active":  # killed between two rounds
-                real_reveal = ActiveRun.reveal
+                real_reveal = Rounds.reveal
                 calls = []
 
                 def reveal(run, state):
@@ -59,7 +59,7 @@ def begun(recipes, tmp_path, monkeypatch):
                         raise Killed
                     real_reveal(run, state)
 
-                patch.setattr(ActiveRun, "reveal", reveal)
+                patch.setattr(Rounds, "reveal", reveal)
                 with pytest.raises(Killed):
                     begin_active(recipes[kind], folder, False).go_on()
                 command = ["active", "run", str(recipe), "--run", str(folder), "--resume"]

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
+from mixtext.active.folder import begin_active
 from mixtext.api import load, train
 from mixtext.cli import main
 from mixtext.data.corpus import Corpus
@@ -19,7 +20,6 @@ from mixtext.errors import InputError
 from mixtext.recipe import dump_recipe
 from mixtext.sweep import sweep
 from mixtext.tagging.generation import encoder_table
-from mixtext.tagging.run import begin_active
 
 # ---- models
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from mixtext.data.corpus import Corpus, align_labels
 from mixtext.data.read.catalogue import load_any
 from mixtext.data.read.readers import read_corpus
@@ -81,6 +83,7 @@ def prepare_data(
     need_unlabelled: bool,
     train: Corpus | None = None,
     test: Corpus | None = None,
+    need_labels: bool = True,
 ) -> Data:
     """Loads the corpus that the settings name, or takes the given one, and splits it.
 
@@ -89,6 +92,7 @@ def prepare_data(
         need_unlabelled: refuse an empty pool.
         train: the training rows, instead of those that the settings name.
         test: the test rows, with `train`.
+        need_labels: refuse a class without a labelled row; else `data.label_names` may name such.
 
     Raises:
         InputError: bad rows, too few of them, one class only, a test part without labels, scores
@@ -100,6 +104,11 @@ def prepare_data(
     if train.target == "scores":
         _check_regression(settings, train)
     elif train.classes < 2:
+        if not (need_labels or train.classes):
+            raise InputError(
+                f"{train.source or train.name or 'the corpus'} has no labels at all: name the "
+                "classes in data.label_names."
+            )
         raise InputError(
             f"{train.source or train.name or 'the corpus'} has only one class "
             f"({', '.join(train.label_names) or 'no labels at all'}): a classifier needs two."
@@ -109,7 +118,9 @@ def prepare_data(
             f"the test part {test.source or test.name} has no labels to score with: add them, or "
             "leave it out."
         )
-    if settings.split == "official":
+    if not (need_labels or {*range(train.classes)} <= {*train.labels}):
+        rows = _as_they_are(settings, train)
+    elif settings.split == "official":
         rows = official_split(
             train.labels,
             settings.labels_per_class,
@@ -145,6 +156,24 @@ def prepare_data(
         )
         train = replace(train, labels=noisy)
     return Data(train, test, rows, notes)
+
+
+def _as_they_are(settings: DataSettings, train: Corpus) -> Split:
+    """All that is labelled, whichever classes are there, and a natural pool of the rest."""
+    asked = {
+        "labels_per_class": settings.labels_per_class,
+        "dev_per_class": settings.dev_per_class,
+    }
+    for name, value in asked.items():
+        if value:
+            lacking = np.flatnonzero(~np.isin(np.arange(train.classes), train.labels))
+            raise InputError(
+                f"data.{name} is {value}, but class '{train.label_names[lacking[0]]}' has no "
+                "labelled row at all: set it to 0, or label some rows of each class."
+            )
+    free = np.random.default_rng(settings.split_seed).permutation(np.flatnonzero(~train.labelled))
+    most = train.classes * settings.unlabelled_per_class or len(free)
+    return Split(np.flatnonzero(train.labelled), free[:most], np.empty(0))
 
 
 def _check_regression(settings: DataSettings, train: Corpus) -> None:

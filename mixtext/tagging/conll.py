@@ -485,12 +485,6 @@ def conll_text(corpus: TaggedCorpus) -> str:
     return "\n".join(lines) + "\n"
 
 
-def sentence_ids(path: Path) -> list[str]:
-    """The ids in a file that `conll_text` gave; of a file of another kind, whatever it has."""
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    return [x[len(SENTENCE_ID) + 1 :] for x in lines if x.startswith(SENTENCE_ID + " ")]
-
-
 def align_tags(train: TaggedCorpus, other: TaggedCorpus) -> TaggedCorpus:
     """The other corpus with its tags renumbered by the names of train.
 

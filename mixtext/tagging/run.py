@@ -1,4 +1,4 @@
-"""Runs of taggers: plain training, and active learning; the folders they fill."""
+"""Runs of taggers: recipe in, run folder out."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,7 +9,6 @@ import numpy as np
 
 from mixtext.data.read.options import UNSAID, ReadOptions
 from mixtext.data.vocabulary import vectors_path
-from mixtext.errors import InputError
 from mixtext.files import write_text
 from mixtext.models.pretrained import encoder_folder
 from mixtext.recipe import build_recipe, changed
@@ -19,9 +18,6 @@ from mixtext.run_folder import (
     Result,
     budget,
     environment,
-    made_by,
-    open_folder,
-    refuse_changes,
     train_in,
 )
 from mixtext.settings import read_toml
@@ -37,9 +33,7 @@ from mixtext.tagging.data import (
 from mixtext.tagging.entities import TagPredictor, load_tagger
 from mixtext.tagging.generation import Generated, Maker, show, soft_sentences
 from mixtext.tagging.recipe import TaggingRecipe
-from mixtext.tagging.rounds import ActiveRun
 from mixtext.tagging.rows import TaggedBatch, hard_sentences
-from mixtext.tagging.seqmix import SeqMix
 from mixtext.tagging.tagger import Tagger
 from mixtext.tagging.tags import kinds_of
 from mixtext.tagging.training import save_tagger, tag_trainer
@@ -59,57 +53,6 @@ def environment_of(recipe: TaggingRecipe, data: TagData) -> dict[str, Any]:
     if mixing.rate and mixing.language_model:
         files["files of the language model"] = encoder_folder(mixing.language_model)
     return environment(choose_device(recipe.training.device), checksums, files)
-
-
-def begin_active(
-    recipe: TaggingRecipe, folder: Path, resume: bool = False, quiet: bool = False
-) -> ActiveRun:
-    """Makes the folder of a run of active learning, or with `resume` opens the one it holds."""
-    with open_folder(folder, recipe, resume) as opened:
-        run = active_run(recipe, folder, quiet)
-        if opened.is_new:
-            run.check()
-        notes = opened.begin(recipe, environment_of(recipe, run.data))
-    for note in [*run.data.notes, *notes]:
-        run.say(f"note  {note}")
-    return run
-
-
-def open_active(folder: Path, quiet: bool = False) -> ActiveRun:
-    """The run of active learning that a folder holds; another process may be at work in it.
-
-    Raises:
-        InputError: it holds none, or what it depends on has changed.
-    """
-    saved = folder / "recipe.toml"
-    if not saved.is_file():
-        raise InputError(
-            f"{folder} holds no run of active learning: begin one with `mixtext active run`."
-        )
-    recipe = build_recipe(TaggingRecipe, read_toml(saved), where=str(saved))
-    run = active_run(recipe, folder, quiet)
-    for note in refuse_changes(folder, environment_of(recipe, run.data)):
-        run.say(f"note  {note}")
-    return run
-
-
-def active_run(recipe: TaggingRecipe, folder: Path, quiet: bool) -> ActiveRun:
-    """Loads the sentences of a recipe, for a run of active learning in a folder."""
-    data, method = load_tag_data(recipe.data), recipe.method
-    about = {
-        "name": recipe.name,
-        "corpus": data.seed.name,
-        "encoder": recipe.model.encoder,
-        "policy": recipe.active.policy,
-        "method": method.name,
-        "pairing": method.pairing if isinstance(method, SeqMix) else "",
-        "seed": recipe.training.seed,
-        "split_seed": recipe.data.split_seed,
-        "pool": len(data.pool),
-        "mixtext": made_by(),
-    }
-    active, training = recipe.active, recipe.training
-    return ActiveRun(folder, active, recipe.model, training, data, recipe.mixing, about, quiet)
 
 
 @dataclass

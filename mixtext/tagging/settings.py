@@ -7,7 +7,9 @@ from annotated_types import Ge, Interval
 
 from mixtext.errors import InputError
 from mixtext.settings import Settings
-from mixtext.tagging.policies import Policy
+from mixtext.training.settings import RoundSettings
+
+SentencePolicy = Literal["random", "least_confidence", "token_entropy", "committee"]
 
 
 @dataclass(frozen=True)
@@ -48,23 +50,12 @@ class TaggerSettings(Settings):
 
 
 @dataclass(frozen=True)
-class ActiveSettings(Settings):
-    """What is asked, when, and of whom.
+class ActiveSettings(RoundSettings):
+    """Which sentences are asked for.
 
     Attributes:
         policy: which sentences are asked for: `random`, `least_confidence`, `token_entropy` or
             `committee`.
-        rounds: times that labels are asked for; with 0 the seed set alone is trained on.
-        per_round: sentences asked for in a round.
-        committee: members of the committee, for that policy.
-        annotator: `gold` reveals the labels that the corpus has; a `person` is asked with
-            `mixtext active query` and answers with `mixtext active label`.
     """
 
-    name: ClassVar[str] = "active"
-
-    policy: Policy = "token_entropy"
-    rounds: Annotated[int, Ge(0)] = 5
-    per_round: Annotated[int, Ge(1)] = 100
-    committee: Annotated[int, Ge(2)] = 3
-    annotator: Literal["gold", "person"] = "gold"
+    policy: SentencePolicy = "token_entropy"

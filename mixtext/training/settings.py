@@ -1,4 +1,4 @@
-"""Settings of the loop, and what follows from them: steps and learning rates."""
+"""Settings of the loop, and what follows from them; settings of rounds of the loop."""
 
 import math
 from dataclasses import dataclass
@@ -91,6 +91,47 @@ class TrainingSettings(Settings):
                 f"training.steps is {self.steps} and training.epochs is {self.epochs}: at most one "
                 "of them may be greater than 0 (set the other to 0)."
             )
+
+
+@dataclass(frozen=True)
+class RoundSettings(Settings):
+    """Rounds of active learning: how often labels are asked for, and of whom.
+
+    Attributes:
+        policy: which rows are asked for.
+        rounds: times that labels are asked for; with 0 the seed set alone is trained on.
+        per_round: rows asked for in a round.
+        committee: members of the committee, for that policy.
+        annotator: `gold` reveals the labels that the corpus has; a `person` is asked with
+            `mixtext active query` and answers with `mixtext active label`.
+    """
+
+    name: ClassVar[str] = "active"
+
+    policy: str = "random"
+    rounds: Annotated[int, Ge(0)] = 5
+    per_round: Annotated[int, Ge(1)] = 100
+    committee: Annotated[int, Ge(2)] = 3
+    annotator: Literal["gold", "person"] = "gold"
+
+
+TextPolicy = Literal["random", "least_confidence", "margin", "entropy", "committee", "diverse"]
+
+
+@dataclass(frozen=True)
+class ActiveSettings(RoundSettings):
+    """Which rows are asked for, to be sorted into classes.
+
+    Attributes:
+        policy: which rows are asked for: `random`; those that the model is least sure of by
+            `least_confidence`, `margin` or `entropy`; those that a `committee` disagrees on; or
+            `diverse`, one of each cluster of the pretrained encoder's vectors. Where there is no
+            label yet, `diverse` asks first, unless the policy is `random`.
+        cold: begin without any label: the labelled rows join the pool.
+    """
+
+    policy: TextPolicy = "entropy"
+    cold: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from mixtext.active.folder import begin_active, open_active
+from mixtext.active.rounds import Rounds
+from mixtext.active.sentences import read_labels
 from mixtext.errors import InputError
 from mixtext.tagging.conll import conll_text, read_conll
-from mixtext.tagging.rounds import ActiveRun, read_labels
-from mixtext.tagging.run import begin_active, open_active
 from mixtext.training.loop import Trainer
 
 pytestmark = pytest.mark.slow
@@ -127,7 +128,7 @@ def test_killed_and_resumed_gives_the_same_curve(learner, tmp_path, monkeypatch,
 def test_killed_between_the_trainings(learner, tmp_path, monkeypatch, moment):
     recipe = learner("active.rounds=1")
     whole = begin_active(recipe, tmp_path / "whole", quiet=True).go_on()
-    real, calls = getattr(ActiveRun, moment), []
+    real, calls = getattr(Rounds, moment), []
 
     def killed(run, state):
         calls.append(state.round)
@@ -135,7 +136,7 @@ def test_killed_between_the_trainings(learner, tmp_path, monkeypatch, moment):
             raise Killed
         return real(run, state)
 
-    monkeypatch.setattr(ActiveRun, moment, killed)
+    monkeypatch.setattr(Rounds, moment, killed)
     with pytest.raises(Killed):
         begin_active(recipe, tmp_path / "killed", quiet=True).go_on()
     monkeypatch.undo()
