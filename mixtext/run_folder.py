@@ -387,6 +387,11 @@ def train_in(
     with open_folder(folder, recipe, resume, need_model) as opened:
         if opened.result is not None:
             return Result(folder, opened.result, partial(load, folder))
+        if (folder / "active.json").is_file():
+            raise InputError(
+                f"{folder} holds rounds of active learning: go on with them by `mixtext active "
+                "run`, or name another folder with --run."
+            )
         run = prepare()
         notes = opened.begin(recipe, run.environment())
         if (folder / "result.json").is_file():

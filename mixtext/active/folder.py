@@ -28,6 +28,10 @@ def begin_active(
         InputError: bad input, or a folder that may not be gone on with; nothing is written then.
     """
     with open_folder(folder, recipe, resume) as opened:
+        if not opened.is_new and (folder / "metrics.jsonl").is_file():
+            raise InputError(
+                f"{folder} holds a plain training: name another folder with --run for the rounds."
+            )
         run = rounds_of(recipe, folder, quiet)
         if opened.is_new:
             run.check()
@@ -44,7 +48,7 @@ def open_active(folder: Path, quiet: bool = False) -> Rounds:
         InputError: it holds none, or what it depends on has changed.
     """
     saved = folder / "recipe.toml"
-    if not saved.is_file() or (folder / "result.json").is_file():
+    if not saved.is_file() or (folder / "metrics.jsonl").is_file():
         raise InputError(
             f"{folder} holds no run of active learning: begin one with `mixtext active run`."
         )

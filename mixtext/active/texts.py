@@ -86,6 +86,7 @@ class TextRounds(Rounds[Run]):
             "seed": recipe.training.seed,
             "split_seed": recipe.data.split_seed,
             "pool": len(data.split.unlabelled),
+            "dev_rows": len(data.split.dev),
             "mixtext": made_by(),
         }
         return cls(
@@ -158,6 +159,11 @@ class TextRounds(Rounds[Run]):
             raise InputError(
                 "active.rounds is 0, but no row is labelled at the start, so there would be "
                 "nothing to learn from: raise it."
+            )
+        if settings.cold and recipe.data.dev_share:
+            raise InputError(
+                f"active.cold is true and data.dev_share is {recipe.data.dev_share}: labels that "
+                "choose weights are labels too; set one of them to its default."
             )
         first = policy != "random" and self.is_cold
         if (first or policy == "diverse") and not is_pretrained(recipe.model):

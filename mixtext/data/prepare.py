@@ -160,16 +160,15 @@ def prepare_data(
 
 def _as_they_are(settings: DataSettings, train: Corpus) -> Split:
     """All that is labelled, whichever classes are there, and a natural pool of the rest."""
-    asked = {
-        "labels_per_class": settings.labels_per_class,
-        "dev_per_class": settings.dev_per_class,
-    }
-    for name, value in asked.items():
-        if value:
+    for name, plain in (
+        ("labels_per_class", 0), ("labelled_share", 1.0), ("dev_share", 0.0), ("dev_per_class", 0)
+    ):  # fmt: skip
+        value = getattr(settings, name)
+        if value != plain:
             lacking = np.flatnonzero(~np.isin(np.arange(train.classes), train.labels))
             raise InputError(
                 f"data.{name} is {value}, but class '{train.label_names[lacking[0]]}' has no "
-                "labelled row at all: set it to 0, or label some rows of each class."
+                f"labelled row at all: set it to {plain:g}, or label some rows of each class."
             )
     free = np.random.default_rng(settings.split_seed).permutation(np.flatnonzero(~train.labelled))
     most = train.classes * settings.unlabelled_per_class or len(free)

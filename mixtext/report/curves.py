@@ -11,7 +11,12 @@ from mixtext.markdown import markdown_table
 from mixtext.report.plots import save_figure
 from mixtext.report.tables import spread
 
-ARM_ORDER = ("random", "least_confidence", "token_entropy", "committee")
+ARM_ORDER = ("random", "diverse", "least_confidence", "margin", "entropy", "token_entropy",
+             "committee")  # fmt: skip
+
+
+# Earlier versions had curves of taggers alone, and did not say so.
+OF_TAGGERS = {"task": "tagging", "rows": "sentences", "metric": "f1"}
 
 
 def read_curves(sources: Sequence[Path]) -> list[dict[str, Any]]:
@@ -35,17 +40,41 @@ def read_curves(sources: Sequence[Path]) -> list[dict[str, Any]]:
     return curves
 
 
+def said(curve: dict[str, Any], name: str) -> str:
+    """The `task`, `rows` or `metric` of a curve."""
+    return str(curve.get(name, OF_TAGGERS[name]))
+
+
 def arm(curve: dict[str, Any]) -> str:
-    """What a curve is called: its policy, and what SeqMix pairs; the seed set asks for nothing."""
-    policy = curve["policy"].replace("_", " ") if len(curve["curve"]) > 1 else "seed set alone"
+    """What a curve is called: its policy and method; the seed set asks for nothing.
+
+    Of taggers the method is what SeqMix pairs, or nothing.
+    """
+    policy = "seed set alone" if _is_seed(curve) else curve["policy"].replace("_", " ")
+    if said(curve, "task") != "tagging":
+        return f"{policy}, {curve['method']}"
     return f"{policy} + SeqMix {curve['pairing'].replace('_', ' ')}" if curve["pairing"] else policy
 
 
+def _is_seed(curve: dict[str, Any]) -> bool:
+    return bool(curve["curve"][-1]["round"] == 0)
+
+
 def by_arm(curves: Sequence[dict[str, Any]]) -> dict[str, dict[int, list[float]]]:
-    """Arm → labelled sentences → the F1 of each seed, on test or else on dev."""
+    """Arm → labelled rows → the metric of each seed, on test or else on dev.
+
+    Raises:
+        InputError: curves without metrics, or of several kinds.
+    """
+    kinds = sorted({(said(curve, "metric"), said(curve, "rows")) for curve in curves})
+    if len(kinds) > 1:
+        raise InputError(
+            f"there are curves of {' and of '.join(' over '.join(kind) for kind in kinds)}: plot "
+            "them apart."
+        )
     order = sorted(
         curves,
-        key=lambda c: (len(c["curve"]) == 1, bool(c["pairing"]), ARM_ORDER.index(c["policy"])),
+        key=lambda c: (_is_seed(c), bool(c["pairing"]), ARM_ORDER.index(c["policy"]), arm(c)),
     )
     arms: dict[str, dict[int, list[float]]] = {}
     for curve in order:
@@ -57,12 +86,12 @@ def by_arm(curves: Sequence[dict[str, Any]]) -> dict[str, dict[int, list[float]]
                     f"the curve of {curve['name']} has no metrics: name data.test or data.dev in "
                     "its recipe."
                 )
-            points.setdefault(point["labelled"], []).append(metrics["f1"])
+            points.setdefault(point["labelled"], []).append(metrics[said(curve, "metric")])
     return arms
 
 
 def curve_table(curves: Sequence[dict[str, Any]]) -> str:
-    """A Markdown table: F1 in percent by arm and labelled sentences, mean ± std over seeds."""
+    """A Markdown table: the metric in percent by arm and labelled rows, mean ± std over seeds."""
     arms = by_arm(curves)
     sizes = sorted({size for points in arms.values() for size in points})
     lines = [["arm", "seeds", *map(str, sizes)]]
@@ -74,7 +103,7 @@ def curve_table(curves: Sequence[dict[str, Any]]) -> str:
 
 
 def plot_curves(curves: Sequence[dict[str, Any]], out: Path) -> None:
-    """Draws F1 over labelled sentences: the mean of an arm, a band of one standard deviation.
+    """Draws the metric over labelled rows: the mean of an arm, a band of one standard deviation.
 
     Args:
         curves: see `read_curves`.
@@ -101,7 +130,9 @@ def plot_curves(curves: Sequence[dict[str, Any]], out: Path) -> None:
         low = [m - w for m, w in zip(middle, width, strict=True)]
         high = [m + w for m, w in zip(middle, width, strict=True)]
         axis.fill_between(sizes, low, high, color=f"C{number}", alpha=0.12, linewidth=0)
-    axis.set(xlabel="labelled sentences", ylabel="F1 in percent, exact entities")
+    rows, metric = said(curves[0], "rows"), said(curves[0], "metric")
+    told = "F1 in percent, exact entities" if metric == "f1" else f"{metric} in percent"
+    axis.set(xlabel=f"labelled {rows}", ylabel=told)
     axis.grid(alpha=0.3)
     axis.legend(fontsize="small")
     try:

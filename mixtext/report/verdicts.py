@@ -16,7 +16,7 @@ from typing import Any
 
 from mixtext.errors import InputError
 from mixtext.markdown import markdown_table
-from mixtext.report.curves import arm, read_curves
+from mixtext.report.curves import arm, read_curves, said
 from mixtext.report.tables import (
     all_settings,
     beside,
@@ -236,10 +236,11 @@ def read_published(path: Path, baseline: str) -> list[Published]:
 
 
 def curve_results(curves: Sequence[dict[str, Any]], baseline: str) -> list[dict[str, Any]]:
-    """Learning curves as results: the mean F1 over the sizes, and that of the seed set alone.
+    """Learning curves as results: the mean metric over the sizes, and that of the seed set alone.
 
     Nothing was asked for at the seed set, so the curves of all policies are one there; the arm
-    `baseline` stands for it, and the others count where SeqMix adds sentences to it.
+    `baseline` stands for it, and the others count where SeqMix adds sentences to it. Where nothing
+    was labelled at the start, all count at the first size.
 
     Args:
         curves: as `read_curves` gives them.
@@ -248,21 +249,22 @@ def curve_results(curves: Sequence[dict[str, Any]], baseline: str) -> list[dict[
     results = []
     for curve in curves:
         name, sizes = arm(curve), [point["labelled"] for point in curve["curve"]]
-        scores = [(point["test"] or point["dev"])["f1"] for point in curve["curve"]]
+        metric, first = said(curve, "metric"), curve["curve"][0]
+        scores = [(point["test"] or point["dev"])[metric] for point in curve["curve"]]
         base = {
             "corpus": curve["corpus"],
             "encoder": curve["encoder"],
             "method": name,
-            "task": "tagging",
+            "task": said(curve, "task"),
             "seed": curve["seed"],
             "split_seed": curve["split_seed"],
             "settings": {},
         }
         if len(sizes) > 1:
             told = f"{sizes[0]} to {sizes[-1]}"
-            results.append({**base, "labelled": told, "test": {"f1": mean(scores)}})
-        if curve["pairing"] or name == baseline:
-            results.append({**base, "labelled": str(sizes[0]), "test": {"f1": scores[0]}})
+            results.append({**base, "labelled": told, "test": {metric: mean(scores)}})
+        if curve["pairing"] or name == baseline or first["round"]:
+            results.append({**base, "labelled": str(sizes[0]), "test": {metric: scores[0]}})
     return results
 
 

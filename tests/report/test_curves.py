@@ -33,6 +33,26 @@ def test_arms_and_their_scores():
     }
 
 
+def test_curves_of_classifiers_are_of_accuracy_and_name_their_method(tmp_path):
+    about = {"task": "single", "rows": "texts", "metric": "accuracy"}
+    made = [
+        {**curve(policy, "", 0, []), **about, "method": method, "curve": [
+            {"round": k, "labelled": 10 * k, "dev": {}, "test": {"accuracy": score, "loss": 1.0}}
+            for k, score in enumerate(scores, first)]}
+        for policy, method, first, scores in (
+            ("margin", "mixtext", 1, [0.8]), ("random", "frozen", 1, [0.5, 0.6]),
+            ("random", "frozen", 0, [0.7]))
+    ]  # fmt: skip
+    assert by_arm(made) == {
+        "random, frozen": {10: [0.5], 20: [0.6]},
+        "margin, mixtext": {10: [0.8]},  # began without a label: one size, but not the seed set
+        "seed set alone, frozen": {0: [0.7]},
+    }
+    plot_curves(made, tmp_path / "curves.svg")
+    with pytest.raises(InputError, match="accuracy over texts and of f1 over sentences: plot"):
+        by_arm([*made, *CURVES])
+
+
 def test_the_table():
     lines = curve_table(CURVES).splitlines()
     assert lines[0] == "| arm | seeds | 200 | 300 |"

@@ -137,7 +137,8 @@ def test_two_numbers_for_one_comparison_are_refused():
 
 def curve(policy, pairing, scores, seed=0):
     points = [
-        {"labelled": 100 * n, "test": {"f1": f1}, "dev": {}} for n, f1 in enumerate(scores, 1)
+        {"round": n - 1, "labelled": 100 * n, "test": {"f1": f1}, "dev": {}}
+        for n, f1 in enumerate(scores, 1)
     ]
     return {"policy": policy, "pairing": pairing, "seed": seed, "split_seed": seed,
             "corpus": "c", "encoder": "e", "curve": points}  # fmt: skip
