@@ -19,7 +19,7 @@ from mixtext.recipe import Recipe, dump_recipe, make_recipe
 from mixtext.tagging.recipe import TaggingRecipe
 
 ROOT = Path(__file__).resolve().parents[1]
-FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 OPTIONS = [f.name for f in dataclasses.fields(ReadOptions)]
 OTHERS = {  # of other programs, and of `python -m backtranslate`, whose own tests hold them
     *("--no-deps", "--help", "--logdir", "--version"),
