@@ -148,8 +148,8 @@ def _report(active: "Rounds", state: "State") -> int:
             for part in ("dev", "test")
             if point[part]
         ]
-        made = [f"{point['generated']:>5} generated"] if "generated" in point else []
-        told = [f"{point['labelled']:>6} labelled", *made, f"{point['updates']:>5} updates"]
+        first, *more = (f"{point[x]:>5} {x}" for x in (*active.counts, "updates"))
+        told = [f" {first}", *more]
         print("  ".join([*told, *scored]))
     folder = active.folder
     if state.phase == "label":

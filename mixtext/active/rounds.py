@@ -32,7 +32,7 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
 from mixtext.data.read.options import UNSAID, ReadOptions
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reading
 from mixtext.files import WAY_OUT, locked, read_json, write_json, write_text
 from mixtext.models.folder import has_model
 from mixtext.training.monitor import EVENTS
@@ -70,6 +70,7 @@ class Rounds(ABC, Generic[F]):
     Attributes:
         rows: what the rows are called.
         metric: what curves are drawn of.
+        counts: what a point of the curve counts: labelled rows, and what is made of them.
         suffixes: of a person's file, the usual one first.
         folder: the run folder.
         settings: of the rounds.
@@ -80,6 +81,7 @@ class Rounds(ABC, Generic[F]):
 
     rows: ClassVar[str]
     metric: ClassVar[str]
+    counts: ClassVar[tuple[str, ...]]
     suffixes: ClassVar[tuple[str, ...]]
 
     folder: Path
@@ -89,6 +91,11 @@ class Rounds(ABC, Generic[F]):
     quiet: bool = False
 
     # ---- what a kind of rounds says
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether nothing is labelled at the start."""
+        return False
 
     @property
     @abstractmethod
@@ -132,7 +139,7 @@ class Rounds(ABC, Generic[F]):
 
     @abstractmethod
     def sizes(self, state: State) -> dict[str, int]:
-        """How many rows are learned from: `labelled`, and what was made of them."""
+        """How many rows are learned from, by `counts`."""
 
     @abstractmethod
     def export(self, fitted: F) -> None:
@@ -199,10 +206,30 @@ class Rounds(ABC, Generic[F]):
         path = self.folder / STATE
         if not path.is_file() and not (self.folder / "points").exists():
             return None
-        try:
-            return State(**read_json(path))
-        except TypeError:
-            raise InputError(f"{path} is damaged: {WAY_OUT}.") from None
+        with reading(path, WAY_OUT):
+            state = State(**read_json(path))
+            if not self.fits(state):
+                raise InputError(f"{path} is damaged: {WAY_OUT}.")
+            return state
+
+    def fits(self, state: State) -> bool:
+        """Whether a saved state can be one of this run."""
+        ids, asked = {*self.askable()}, [one for ids in state.queries for one in ids]
+        np.random.default_rng().bit_generator.state = state.generator
+        counts = ("round", "updates", *self.counts)
+        sizes = [point[key] for point in state.curve for key in counts]
+        metrics = [point[part] for point in state.curve for part in ("dev", "test")]
+        numbers = [*sizes, *(x for one in metrics for x in one.values())]
+        trained = state.round + (state.phase != "train") - self.is_cold
+        return (
+            type(state.round) is int
+            and state.phase in ("train", "label", "done")
+            and len(state.queries) == state.round + (state.phase == "label")
+            and len(state.curve) == trained
+            and {*state.pool, *asked} <= ids
+            and all(isinstance(x, int | float) for x in numbers)
+            and all(self.metric in one for one in metrics if one)
+        )
 
     def saved(self) -> State:
         """The saved state.
@@ -290,7 +317,7 @@ class Rounds(ABC, Generic[F]):
 
     def told(self, point: dict[str, Any]) -> str:
         """Sizes and score of a point of the curve, in words."""
-        sizes = " and ".join(f"{point[x]} {x}" for x in ("labelled", "generated") if x in point)
+        sizes = " and ".join(f"{point[x]} {x}" for x in self.counts)
         found = point["test"] or point["dev"]
         score = f", {shown(self.metric)} {found[self.metric]:.4f}" if found else ""
         return f"{sizes} {self.rows}{score}"

@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from mixtext.active.policies import highest, informativeness_of_sentences
 from mixtext.active.rounds import Rounds, State
 from mixtext.data.read.options import UNSAID, ReadOptions
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reading
 from mixtext.files import WAY_OUT, write_text
 from mixtext.run_folder import made_by
 from mixtext.tagging.conll import TaggedCorpus, conll_text, read_conll
@@ -54,6 +54,7 @@ class SentenceRounds(Rounds[Fitted]):
 
     rows: ClassVar[str] = "sentences"
     metric: ClassVar[str] = "f1"
+    counts: ClassVar[tuple[str, ...]] = ("labelled", "generated")
     suffixes: ClassVar[tuple[str, ...]] = (".conll",)
 
     recipe: TaggingRecipe
@@ -204,12 +205,17 @@ class SentenceRounds(Rounds[Fitted]):
             InputError: the file is missing or damaged.
         """
         path = self.generated_file(round_)
-        try:
-            lines = path.read_text("utf-8").splitlines()
-            return [Generated(**json.loads(line)) for line in lines]
-        except (FileNotFoundError, ValueError, TypeError):
-            state = "damaged" if path.is_file() else "missing"
-            raise InputError(f"{path} is {state}: {WAY_OUT}.") from None
+        if not path.is_file():
+            raise InputError(f"{path} is missing: {WAY_OUT}.")
+        with reading(path, WAY_OUT):
+            try:
+                lines = path.read_text("utf-8").splitlines()
+                made = [Generated(**json.loads(line)) for line in lines]
+                for one in made:
+                    show(one, self.label_names)
+            except (ValueError, TypeError):
+                raise InputError(f"{path} is damaged: {WAY_OUT}.") from None
+            return made
 
     def generated_file(self, round_: int) -> Path:
         """Where a round's generated sentences are."""

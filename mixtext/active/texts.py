@@ -26,7 +26,7 @@ from mixtext.data.read.options import UNSAID, ReadOptions
 from mixtext.data.read.readers import open_rows, texts_of
 from mixtext.data.splits import Split, normalise, row_keys
 from mixtext.data.views import back_translate
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reads
 from mixtext.inference import rows_of
 from mixtext.models.build import build_model
 from mixtext.recipe import Recipe, flat
@@ -54,6 +54,7 @@ class TextRounds(Rounds[Run]):
 
     rows: ClassVar[str] = "texts"
     metric: ClassVar[str] = "accuracy"
+    counts: ClassVar[tuple[str, ...]] = ("labelled",)
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".jsonl")
 
     recipe: Recipe
@@ -306,6 +307,7 @@ def form_text(asked: Corpus, labels: Sequence[str] | None, suffix: str) -> str:
     return MARK + written.getvalue()
 
 
+@reads()
 def read_form(file: Path, asked: Corpus, options: ReadOptions = UNSAID) -> np.ndarray:
     """Labels that a person gave to the rows that were asked for, in their order, (N,) int64.
 
