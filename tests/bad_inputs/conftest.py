@@ -64,6 +64,10 @@ def good_world(tmp_path_factory, encoder, corpus_file, tagged_files):
     assert mixtext(["active", "run", f"{world}/active.toml", "--run", f"{world}/active"]) == 0
     assert mixtext(["active", "query", f"{world}/active"]) == 0
     assert mixtext(["active", "run", f"{world}/gold.toml", "--run", f"{world}/gold"]) == 0
+    assert mixtext(["active", "run", f"{world}/asking.toml", "--run", f"{world}/asking"]) == 0
+    assert mixtext(["active", "query", f"{world}/asking"]) == 0
+    form = ["--out", f"{world}/asking/form.jsonl"]
+    assert mixtext(["active", "query", f"{world}/asking", *form]) == 0
     options = ["--backend", "identity", "--pivots", "xx", "--out", f"{world}/store"]
     assert backtranslate([f"{world}/rows.jsonl", *options]) == 0
     assert backtranslate(["export", f"{world}/rows.jsonl", f"{world}/store/views.jsonl",
@@ -104,6 +108,7 @@ def write_recipes(world, encoder):
         "bert": make_recipe(bert),
         "tagger": build_recipe(TaggingRecipe, tags),
         "active": build_recipe(TaggingRecipe, active),
+        "asking": make_recipe({**bert, "method": "frozen", "active": active["active"]}),
         "gold": build_recipe(TaggingRecipe, gold),
     }
     for name, recipe in made.items():

@@ -56,7 +56,7 @@ ACTIVE = [
     "mixtext active query W/active --out W/q.conll",
     "mixtext active show W/active",
     "mixtext active run G/active.toml --run W/active --resume",
-    "mixtext active label W/active G/active/query.conll",
+    "mixtext active label W/active G/active/query-01.conll",
 ]
 LAST = "checkpoints/step-000002"
 READERS: dict[str, list[str]] = {
@@ -99,7 +99,13 @@ READERS: dict[str, list[str]] = {
     "active/recipe.toml": ACTIVE[:1],
     "active/environment.json": ACTIVE[:1],
     "active/generated/round-00.jsonl": [ACTIVE[1]],
-    "active/query.conll": ["mixtext active label W/active FILE"],
+    "active/query-01.conll": ["mixtext active label W/active FILE"],
+    "asking/active.json": [
+        "mixtext active query W/asking --out W/q.csv",
+        "mixtext active run G/asking.toml --run W/asking --resume",
+    ],
+    "asking/query-01.csv": ["mixtext active label W/asking FILE"],
+    "asking/form.jsonl": ["mixtext active label W/asking FILE"],
     "gold/curve.json": ["mixtext active plot W/gold --out W/c.png"],
     "store/views.jsonl": [VIEWS, "backtranslate export G/rows.jsonl FILE --out W/out"],
     "store/views-00000-of-00001.jsonl": [STORE, "backtranslate merge G/rows.jsonl W/store"],
