@@ -13,7 +13,7 @@ from mixtext import inference
 from mixtext.data.corpus import Corpus
 from mixtext.errors import InputError
 from mixtext.inference import Predictor
-from mixtext.recipe import Recipe, build_recipe
+from mixtext.recipe import Recipe, build_recipe, found_beside
 from mixtext.run import Run, train_classifier
 from mixtext.run_folder import Result
 from mixtext.settings import near, read_toml
@@ -26,7 +26,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe | Tag
     """Reads a recipe file; its `task` says of which kind it is.
 
     Args:
-        path: the TOML file.
+        path: the TOML file; relative paths in it are looked for beside it.
         overrides: `name=…`, `method=…` or `table.field=value`, later ones win. A value is written
             as in TOML; what is no TOML value is taken as a string.
 
@@ -35,14 +35,16 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe | Tag
     """
     values = read_toml(path)
     task = values.get("task", Recipe.task)
+    folder = Path(path).parent
     if task == TaggingRecipe.task:
+        values = found_beside(TaggingRecipe, values, folder)
         return build_recipe(TaggingRecipe, values, overrides, str(path))
     if task != Recipe.task:
         raise InputError(
             f"{path}: task is {task!r}{near(str(task), [TaggingRecipe.task])}: write "
             f'task = "{TaggingRecipe.task}", or leave it out to classify.'
         )
-    return build_recipe(Recipe, values, overrides, str(path))
+    return build_recipe(Recipe, found_beside(Recipe, values, folder), overrides, str(path))
 
 
 def prepare(recipe: Recipe | TaggingRecipe) -> Run | TaggerRun:

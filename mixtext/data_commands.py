@@ -109,7 +109,8 @@ def new_recipe(
     else:
         from mixtext.starter import starter_recipe
 
-        name, recipe = starter_recipe(data, read, root=root, test=test, method=method)
+        folder = out.parent if out else Path()
+        name, recipe = starter_recipe(data, read, folder, root=root, test=test, method=method)
     out = out or Path(f"{name}.toml")
     try:
         with out.open("x", encoding="utf-8") as file:  # not through a link that leads nowhere

@@ -11,7 +11,8 @@
     [mixtext]               # settings of the method of that name
 
 Every field can be set on the command line as `table.field=value`. `preset = "few_labels"` at the
-top begins with the values of that name in `presets.py`.
+top begins with the values of that name in `presets.py`. Relative paths in a recipe are looked for
+beside it.
 
 So that one recipe serves to compare methods, some settings may wait until `method` names one that
 uses them: tables of other methods, which are checked all the same; [views], beside a method that
@@ -24,9 +25,10 @@ import dataclasses
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, ClassVar, TypeVar
 
+from mixtext.data.read.entries import CATALOGUE
 from mixtext.data.settings import DataSettings, ViewSettings
 from mixtext.errors import InputError, reading
 from mixtext.methods import METHODS
@@ -219,6 +221,34 @@ def _build(kind: type[R], values: dict[str, Any]) -> R:
         method=read.get(method) or methods[method](),
         **{key: read[key] for key in tables if key in read},
     )
+
+
+def found_beside(kind: type[AnyRecipe], values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A recipe file's values, with its relative paths as they are from the working directory.
+
+    A path is looked for beside the recipe; one that is not there is left as it is, to be found, or
+    not, from the working directory. Names of the catalogue are no paths.
+    """
+    found = dict(values)
+    for name, table in kind.tables().items():
+        given = values.get(name)
+        if folder == Path() or not isinstance(given, Mapping):
+            continue
+        for field_ in table.paths:
+            value = given.get(field_)
+            if not isinstance(value, str) or not value or value in CATALOGUE or "\0" in value:
+                continue
+            if not Path(value).is_absolute() and reachable(folder / value):
+                found[name] = {**found[name], field_: str(folder / value)}
+    return found
+
+
+def reachable(path: Path) -> bool:
+    """Whether there is such a file or folder; False for what no path can be."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def dump_recipe(recipe: AnyRecipe) -> str:

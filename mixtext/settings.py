@@ -43,9 +43,11 @@ class Settings:
 
     Attributes:
         name: of the table.
+        paths: the fields that may be paths, see `recipe.found_beside`.
     """
 
     name: ClassVar[str]
+    paths: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         """Refuses values that their annotations do not allow (InputError names the field)."""

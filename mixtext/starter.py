@@ -1,5 +1,6 @@
 """A first recipe for one's own data, with the numbers that the data ask for."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from mixtext.errors import InputError
 from mixtext.methods import METHODS
 from mixtext.models.pretrained import load_tokenizer
 from mixtext.presets import PRESETS
-from mixtext.recipe import Recipe
+from mixtext.recipe import Recipe, reachable
 from mixtext.run import check_method
 from mixtext.settings import to_toml
 from mixtext.training.settings import usual_steps
@@ -58,6 +59,7 @@ PRESET_ROWS = 600  # labelled rows up to which the preset's contrastive passes a
 def starter_recipe(
     data: str,
     options: ReadOptions = UNSAID,
+    folder: Path = Path(),
     *,
     root: Path | None = None,
     test: Path | None = None,
@@ -70,6 +72,7 @@ def starter_recipe(
     Args:
         data: a file, a folder, or a name from the catalogue.
         options: its columns, for regression its scores, and how it is read.
+        folder: where the recipe will be, which its paths are relative to.
         root: folder that holds a catalogue data set.
         test: the test file.
         method: a name from `METHODS`; "": mixtext, or tmix where nothing is unlabelled.
@@ -118,7 +121,8 @@ def starter_recipe(
     median, long = _token_quantiles(train, tokenizer)
     fitting = [n for n in LENGTHS if n >= long]
     places = {"root": root, "test": test}
-    said = {k: str(v) for k, v in places.items() if v} | options.given()
+    said = {k: _from(v, folder) for k, v in places.items() if v} | options.given()
+    corpus = _from(Path(data), folder) if reachable(Path(data)) and data not in CATALOGUE else data
     name = data if data in CATALOGUE else _name(Path(data))
     return name, TEMPLATE.format(
         name=name,
@@ -131,7 +135,7 @@ def starter_recipe(
         f"{len(train) - learned:,} unlabelled",
         method=method,
         methods=", ".join(m.name for m in METHODS.values() if m.takes(train.rows, train.target)),
-        corpus=to_toml(data),
+        corpus=to_toml(corpus),
         source="".join(f"{k} = {to_toml(v)}\n" for k, v in said.items()),
         labels_line=SOME_LABELS.format(each) if some else ALL_LABELS,
         test_line="test_per_class = 0        # no test file: rows of each class to be scored on\n"
@@ -167,6 +171,11 @@ def _name(path: Path) -> str:
     stem = path.name.split(".")[0] if path.is_file() else path.name
     parent = path.resolve().parent.name
     return parent if stem in ("train", "training", "data") and parent else stem
+
+
+def _from(path: Path, folder: Path) -> str:
+    """A path as it is from a folder; an absolute one, or one from here, stays as it is."""
+    return str(path) if path.is_absolute() or folder == Path() else os.path.relpath(path, folder)
 
 
 def _smallest_class(train: Corpus) -> int:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixtext.api import load_recipe, train
+from mixtext.cli import main
 from mixtext.data.corpus import Corpus
 from mixtext.data.prepare import load_corpora
 from mixtext.data.settings import DataSettings
@@ -326,3 +327,27 @@ def test_a_preset_is_what_a_recipe_begins_with():
             make_recipe({"preset": name})
     with pytest.raises(InputError, match="preset"):
         build_recipe(TaggingRecipe, {"task": "tagging", "preset": "paper"})
+
+
+def test_paths_are_looked_for_beside_the_recipe(tmp_path, monkeypatch, draw_texts, write_rows):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    write_rows(tmp_path / "mine" / "a.csv", *draw_texts(6))
+    write_rows(tmp_path / "here.csv", *draw_texts(6))
+    (tmp_path / "mine" / "bbc_news").mkdir()
+    file = Path("mine/r.toml")
+    for written, found in (
+        ("a.csv", "mine/a.csv"),
+        ("here.csv", "here.csv"),  # as it always was
+        ("bbc_news", "bbc_news"),  # a name of the catalogue
+        (str(tmp_path / "here.csv"), str(tmp_path / "here.csv")),
+    ):
+        file.write_text(f"[data]\ncorpus = {json.dumps(written)}\n")
+        assert load_recipe(file).data.corpus == found
+    assert load_recipe(file, ["data.corpus=a.csv"]).data.corpus == "a.csv"
+    assert main(["new-recipe", "here.csv", "--out", "mine/new.toml"]) == 0
+    assert 'corpus = "../here.csv"' in Path("mine/new.toml").read_text()
+    assert Path(load_recipe("mine/new.toml").data.corpus).resolve() == tmp_path / "here.csv"
+    # What a run writes down is what it read, so it can be resumed.
+    again = make_recipe(tomllib.loads(dump_recipe(load_recipe(file))))
+    assert again == load_recipe(file)

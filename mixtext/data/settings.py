@@ -59,6 +59,7 @@ class DataSettings(ReadOptions, CorpusSettings):
     """
 
     name: ClassVar[str] = "data"
+    paths: ClassVar[tuple[str, ...]] = ("corpus", "root", "test", "unlabelled")
 
     drop_duplicates: bool = False
     labels_per_class: Annotated[int, Ge(0)] = 10
@@ -146,6 +147,7 @@ class ViewSettings(Settings):
     """
 
     name: ClassVar[str] = "views"
+    paths: ClassVar[tuple[str, ...]] = ("file", "models")
 
     file: str = ""
     backend: str = ""

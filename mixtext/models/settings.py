@@ -42,6 +42,7 @@ class ModelSettings(Settings):
     """
 
     name: ClassVar[str] = "model"
+    paths: ClassVar[tuple[str, ...]] = ("encoder", "start", "vectors")
 
     encoder: str = "minilm"
     start: str = ""

@@ -47,6 +47,7 @@ class TagDataSettings(Settings):
     """
 
     name: ClassVar[str] = "data"
+    paths: ClassVar[tuple[str, ...]] = ("corpus", "pool", "dev", "test")
 
     corpus: str = ""
     pool: str = ""

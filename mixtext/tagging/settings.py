@@ -31,6 +31,7 @@ class TaggerSettings(Settings):
     """
 
     name: ClassVar[str] = "model"
+    paths: ClassVar[tuple[str, ...]] = ("encoder",)
 
     encoder: str = "minilm"
     max_length: Annotated[int, Ge(3)] = 128
