@@ -117,7 +117,7 @@ def test_train_evaluate_and_predict(recipe, say, tmp_path, tagged_files, monkeyp
         tmp_path / "run",
     )
     code, out, _ = say("train", file, "--dry-run")
-    assert code == 0 and "50 labelled sentences" in out and "time      about" in out
+    assert code == 0 and "50 labels: 50 to learn from" in out and "time      about" in out
     assert not folder.exists()
     code, out, _ = say("train", file, "seqmix.rate=0.5", "--run", folder)
     assert code == 0 and "test  f1" in out

@@ -157,7 +157,7 @@ def test_a_picture_of_the_user_is_kept(name, command, own, tmp_path, capsys):
         (tmp_path / "metrics.jsonl").write_text(json.dumps(line) + "\n")
         draw = ["plot", str(tmp_path), "--out"]
     else:
-        curve = [{"labelled": n, "dev": {}, "test": {"f1": 0.5}} for n in (1, 2)]
+        curve = [{"round": n - 1, "labelled": n, "dev": {}, "test": {"f1": 0.5}} for n in (1, 2)]
         about = {"policy": "random", "method": "supervised", "pairing": "", "curve": curve}
         about |= {"name": "x", "corpus": "x", "encoder": "x", "seed": 0, "split_seed": 0}
         (tmp_path / "curve.json").write_text(json.dumps(about))

@@ -414,3 +414,18 @@ def test_a_model_that_is_gone_is_made_again(rounds, capsys):
     run.go_on()
     after = load_file(path)
     assert before.keys() == after.keys() and all(before[k].equal(after[k]) for k in before)
+
+
+def test_views_are_made_once_for_all_rounds(rounds, tmp_path):
+    run = rounds("method=mixtext", "mixtext.layers=[7]", "training.steps=1", "active.rounds=1",
+                 "views.backend=identity", 'views.pivots=["xx"]',
+                 f"views.cache={tmp_path / 'views'}")  # fmt: skip
+    assert run.go_on().phase == "done"
+    assert len([*(tmp_path / "views").iterdir()]) == 1
+    assert open_active(run.folder, quiet=True).environment()["files"]["views"]["sha256"]
+
+
+def test_epochs_are_counted_from_what_is_labelled(rounds):
+    run = rounds("method=supervised", "training.steps=0", "training.epochs=2", "active.cold=true")
+    state = run.go_on()
+    assert [point["updates"] for point in state.curve] == [4, 6]  # ⌈5/4⌉ and ⌈10/4⌉ steps an epoch
