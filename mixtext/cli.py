@@ -222,6 +222,26 @@ def plot(runs: Annotated[tuple[Path, ...], POSITIONAL], out: Path = Path("runs.p
     return 0
 
 
+def report(runs: Annotated[tuple[Path, ...], POSITIONAL], out: Path = Path("report.html")) -> int:
+    """Write a page about runs: mixtext report RUN|FOLDER … [--out FILE]
+
+    One HTML file that loads nothing: scores, what differs between the runs, curves and, of each
+    run, pseudo-labels by class over time, how often each layer was mixed, precision and recall by
+    class, the confusion matrix, calibration and the surest mistakes. A run need not be finished.
+
+    Args:
+        runs: run folders, or folders that hold some.
+        out: the page; one that this command has made is replaced.
+    """
+    from mixtext.report.runs import write_page
+
+    if not runs:
+        raise InputError("no run was given: name at least one run folder.")
+    count = write_page(runs, out)
+    print(f"wrote {out} ({count} run{'s' if count > 1 else ''})")
+    return 0
+
+
 def back_translate(
     data: Annotated[str, POSITIONAL],
     options: Annotated[tuple[str, ...], POSITIONAL] = (),
@@ -336,6 +356,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "export": export,
     "table": table,
     "plot": plot,
+    "report": report,
     "active": active,
     "methods": methods,
     "datasets": datasets,

@@ -4,6 +4,8 @@ scikit-learn and scipy are imported where they are used: together they take a se
 """
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -108,3 +110,22 @@ def guess_metrics(
             if (gold == c).any():
                 metrics[f"accuracy/{name}"] = float(right[gold == c].mean())
     return metrics
+
+
+def numbers_by_class(line: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
+    """Class, what the number is (`guess/accuracy`, `dev/f1`), and the number, of a line.
+
+    Args:
+        line: one of metrics.jsonl.
+    """
+    part = "" if line["kind"] == "train" else f"{line['kind']}/"
+    for name, value in line.items():
+        label = class_of(f"{part}{name}")
+        if label is not None and value is not None:
+            yield label, f"{part}{name}".removesuffix(f"/{label}"), value
+
+
+def class_of(tag: str) -> str | None:
+    """The class whose number it is: `guess/accuracy/CLASS`, `dev/f1/CLASS`."""
+    parts = tag.split("/", 2)
+    return parts[2] if len(parts) == 3 else None

@@ -28,9 +28,9 @@ def by_class(points: Mapping[str, Points], title: str) -> Any:
     """
     names = list(points)
     if len(names) <= CURVES:
-        figure, axis = _figure(6.4, 3.2)
+        figure, axis = figure_of(6.4, 3.2)
         drawn = [axis.plot(*zip(*x, strict=True), marker=".")[0] for x in points.values()]
-        _legend(figure, drawn, names)
+        legend(figure, drawn, names, loc="outside right upper")
         axis.set(ylim=(-0.02, 1.02))
         axis.grid(alpha=0.3)
     else:
@@ -39,7 +39,7 @@ def by_class(points: Mapping[str, Points], title: str) -> Any:
         for row, x in enumerate(points.values()):
             for step, value in x:
                 values[row, steps.index(step)] = value
-        figure, axis = _figure(6.4, 1.2 + 0.16 * len(names))
+        figure, axis = figure_of(6.4, 1.2 + 0.16 * len(names))
         image = axis.pcolormesh(values, vmin=0, vmax=1, cmap="viridis")
         figure.colorbar(image)
         _ticks(axis.yaxis, names, 0.5)
@@ -58,7 +58,7 @@ def bars(counts: Mapping[str, int], title: str, what: str) -> Any:
         title: of the picture.
         what: the things.
     """
-    figure, axis = _figure(max(3.2, 1.2 + 0.5 * len(counts)), 3)
+    figure, axis = figure_of(max(3.2, 1.2 + 0.5 * len(counts)), 3)
     axis.bar_label(axis.bar(range(len(counts)), [*counts.values()]), fmt="{:,.0f}")
     _ticks(axis.xaxis, [*counts], 0)
     axis.set(title=title, xlabel=what, ylabel="count")
@@ -76,7 +76,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str], title: str) -> Any:
     """
     count = len(names)
     side = min(16.0, 2.2 + (0.5 if count <= NUMBERED else 0.17) * count)
-    figure, axis = _figure(side, side)
+    figure, axis = figure_of(side, side)
     shares = matrix / np.maximum(1, matrix.sum(1, keepdims=True))
     axis.imshow(shares, vmin=0, vmax=1, cmap="Blues")
     for ticks in (axis.xaxis, axis.yaxis):
@@ -92,7 +92,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str], title: str) -> Any:
 
 def reliability(bins: np.ndarray) -> Any:
     """Accuracy by confidence, from (B, 3) mean confidence, accuracy and rows of each bin."""
-    figure, axis = _figure(4, 4)
+    figure, axis = figure_of(4, 4)
     axis.plot([0, 1], [0, 1], color="0.7", linestyle="--")
     axis.plot(bins[:, 0], bins[:, 1], marker="o")
     axis.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy")
@@ -129,15 +129,17 @@ def _saved(figure: Any, kind: str, **metadata: Any) -> bytes:
     return file.getvalue()
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
+def figure_of(width: float, height: float) -> tuple[Any, Any]:
+    """A Figure of so many inches, and its Axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 
 
-def _legend(figure: Any, drawn: list[Any], names: Sequence[str]) -> None:
-    legend = figure.legend(drawn, ["-"] * len(names), loc="outside right upper", fontsize="small")
+def legend(place: Any, drawn: Sequence[Any], names: Sequence[str], **settings: Any) -> None:
+    """A legend that calls what was drawn by names of any kind, on a Figure or in Axes."""
+    legend = place.legend(drawn, ["-"] * len(names), fontsize="small", **settings)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_text(label(name))  # one that begins with _ would be left out
 

@@ -8,20 +8,26 @@ from typing import Any
 from mixtext.data.labels import shown
 from mixtext.markdown import escaped, markdown_table
 
+MADE = '<meta name="generator" content="mixtext">'  # tells our pages from the user's
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid #ddd; text-align: left }
+td:first-child { white-space: nowrap }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
-svg { max-width: 26rem; height: auto }
+svg { max-width: 100%; height: auto }
+.pictures { display: flex; flex-wrap: wrap; gap: 1rem }
+nav a { margin-right: 1rem }
+h2 { margin-top: 3rem; border-top: 1px solid #ddd; padding-top: 1rem }
 """
 
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading."""
+    """A heading; level 2 of the page or, of a part of it, 3."""
 
     text: str
+    level: int = 2
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def to_markdown(blocks: Sequence[Block]) -> str:
     parts = []
     for block in blocks:
         if isinstance(block, Heading):
-            parts.append(f"## {block.text}")
+            parts.append(f"{'#' * block.level} {escaped(block.text)}")
         elif isinstance(block, Sentence):
             parts.append(escaped(block.text))
         elif isinstance(block, Table):
@@ -96,15 +102,22 @@ def to_markdown(blocks: Sequence[Block]) -> str:
 
 
 def to_html(blocks: Sequence[Block], title: str) -> str:
-    """The report as one HTML file that loads nothing."""
-    parts = []
-    for block in blocks:
+    """The report as one HTML file that loads nothing; links to its headings stand first."""
+    parts: list[str] = []
+    links: list[str] = []
+    for number, block in enumerate(blocks):
         if isinstance(block, Heading):
-            parts.append(f"<h2>{html.escape(block.text)}</h2>")
+            text, h = html.escape(shown(block.text)), f"h{block.level}"
+            parts.append(f'<{h} id="b{number}">{text}</{h}>')
+            if block.level == 2:
+                links.append(f'<a href="#b{number}">{text}</a>')
         elif isinstance(block, Sentence):
             parts.append(f"<p>{html.escape(shown(block.text))}</p>")
         elif isinstance(block, Picture):
-            parts.append(block.svg)
+            before, after = blocks[max(0, number - 1) : number], blocks[number + 1 : number + 2]
+            opened = "" if any(isinstance(x, Picture) for x in before) else '<div class="pictures">'
+            closed = "" if any(isinstance(x, Picture) for x in after) else "</div>"
+            parts.append(f"{opened}{block.svg}{closed}")
         else:
             right = _numeric(block)
             names = zip(block.head, right, strict=True)
@@ -119,10 +132,11 @@ def to_html(blocks: Sequence[Block], title: str) -> str:
                     )
                 )
             parts.append("<table>" + "".join(f"<tr>{x}</tr>\n" for x in lines) + "</table>")
-    name = html.escape(title)
+    name, nav = html.escape(shown(title)), f"<nav>{' '.join(links)}</nav>\n"
     return (
-        f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{name}</title>\n'
-        f"<style>{STYLE}</style>\n<h1>{name}</h1>\n" + "\n".join(parts) + "\n</html>\n"
+        f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n{MADE}\n'
+        f"<title>{name}</title>\n"
+        f"<style>{STYLE}</style>\n<h1>{name}</h1>\n{nav}" + "\n".join(parts) + "\n</html>\n"
     )
 
 

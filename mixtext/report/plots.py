@@ -1,14 +1,16 @@
 """Plots of runs, made from metrics.jsonl files alone."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mixtext.errors import InputError, reads
 from mixtext.files import aside
+from mixtext.pictures import legend
 
 Lines = Sequence[dict[str, Any]]
+Panel = tuple[str, str, dict[str, str]]  # title, kind of line, numbers and how they are drawn
 MAKER = "drawn by mixtext"  # stands in the pictures, and tells them from the user's
 
 
@@ -72,7 +74,7 @@ def save_figure(figure: Any, out: Path, dpi: int) -> None:
         raise InputError(f"{out}: its ending names no picture format; use .png or .svg.") from None
 
 
-def draw(runs: dict[str, Lines]) -> Any:
+def draw(runs: Mapping[str, Lines]) -> Any:
     """Draws what the runs have of: training loss, the same unmixed, main dev metric, pseudo-labels.
 
     The training loss of a method that mixes is one of mixed rows. Runs can be compared by the
@@ -86,30 +88,42 @@ def draw(runs: dict[str, Lines]) -> Any:
     """
     from matplotlib.figure import Figure  # only here: it takes a while to load
 
+    filled = panels(runs)
+    figure = Figure(figsize=(11 / 3 * len(filled), 3.2), layout="constrained")
+    axes = figure.subplots(1, len(filled), squeeze=False)[0]
+    for axis, panel in zip(axes, filled, strict=True):
+        draw_panel(axis, panel, runs)
+    return figure
+
+
+def panels(runs: Mapping[str, Lines]) -> list[Panel]:
+    """Those of `draw` that have numbers."""
     main = sorted({main_metric(lines) for lines in runs.values()} - {""})
-    panels = (
+    found: tuple[Panel, ...] = (
         ("training loss", "train", {"loss/total": "-"}),
         ("training loss, unmixed", "labelled", {"loss": "-"}),
         (f"dev {' / '.join(main)}".replace("_", "-"), "dev", dict.fromkeys(main, "-")),
         ("pseudo-labels", "train", {"guess/accuracy": "-", "guess/confidence": ":"}),
     )
-    filled = [
+    return [
         (title, kind, tags)
-        for title, kind, tags in panels
+        for title, kind, tags in found
         if any(points(lines, kind, tag) for lines in runs.values() for tag in tags)
     ]
-    figure = Figure(figsize=(11 / 3 * len(filled), 3.2), layout="constrained")
-    axes = figure.subplots(1, len(filled), squeeze=False)[0]
-    for axis, (title, kind, tags) in zip(axes, filled, strict=True):
-        for number, (name, lines) in enumerate(runs.items()):
-            for tag, style in tags.items():
-                if found := points(lines, kind, tag):
-                    label = f"{name} {tag.removeprefix('guess/')}" if "guess" in tag else name
-                    axis.plot(*zip(*found, strict=True), style, color=f"C{number}", label=label)
-        axis.set(title=title, xlabel="step")
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize="small")
-    return figure
+
+
+def draw_panel(axis: Any, panel: Panel, runs: Mapping[str, Lines]) -> None:
+    """Draws a panel of the runs into matplotlib Axes."""
+    title, kind, tags = panel
+    drawn, names = [], []
+    for number, (name, lines) in enumerate(runs.items()):
+        for tag, style in tags.items():
+            if found := points(lines, kind, tag):
+                drawn += axis.plot(*zip(*found, strict=True), style, color=f"C{number}")
+                names.append(f"{name} {tag.removeprefix('guess/')}" if "guess" in tag else name)
+    axis.set(title=title, xlabel="step")
+    axis.grid(alpha=0.3)
+    legend(axis, drawn, names)
 
 
 def main_metric(lines: Lines) -> str:

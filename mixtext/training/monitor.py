@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from mixtext.assessment import Assessment, cut
 from mixtext.files import sync_entry, write_json
 from mixtext.markdown import literal, markdown_table
 from mixtext.methods.base import AnyBatch, Outcome
-from mixtext.metrics import guess_metrics
+from mixtext.metrics import class_of, guess_metrics, numbers_by_class
 
 EVENTS = (
     "events.out.tfevents.*"  # TensorBoard's files; right in the folder, so that a run has its name
@@ -120,7 +120,7 @@ class Monitor:
         speed = self.rows / max(1e-9, time.monotonic() - self.since)
         self._write(step, "train", {"epoch": epoch, **values, "draws": self.draws}, speed)
         for name, value in values.items():
-            if _class_of(name) is None:
+            if class_of(name) is None:
                 self.writer.add_scalar(name, value, step)
         for name, drawn in self.draws.items():
             if name != "layer":  # counted, see `draw`
@@ -139,7 +139,7 @@ class Monitor:
         """Writes the metrics of `part` (`dev`, `test` or `labelled`)."""
         self._write(step, part, metrics)
         for name, value in metrics.items():
-            if _class_of(f"{part}/{name}") is None:
+            if class_of(f"{part}/{name}") is None:
                 self.writer.add_scalar(f"{part}/{name}", value, step)
         text = f"{part} " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         if self.bar is not None:
@@ -305,21 +305,6 @@ class Monitor:
 
     def _say(self, text: str) -> None:
         tqdm.write(text, file=sys.stderr)
-
-
-def numbers_by_class(line: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
-    """Class, what the number is (`guess/accuracy`, `dev/f1`), and the number, of a line."""
-    part = "" if line["kind"] == "train" else f"{line['kind']}/"
-    for name, value in line.items():
-        label = _class_of(f"{part}{name}")
-        if label is not None and value is not None:
-            yield label, f"{part}{name}".removesuffix(f"/{label}"), value
-
-
-def _class_of(tag: str) -> str | None:
-    """The class whose number it is: `guess/accuracy/CLASS`, `dev/f1/CLASS`."""
-    parts = tag.split("/", 2)
-    return parts[2] if len(parts) == 3 else None
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -31,7 +31,8 @@ def drawn(runs):
     """Title of each panel → legend entry → points."""
     return {
         axis.get_title(): {
-            curve.get_label(): list(zip(*curve.get_data(), strict=True)) for curve in axis.lines
+            name.get_text(): list(zip(*curve.get_data(), strict=True))
+            for name, curve in zip(axis.get_legend().get_texts(), axis.lines, strict=True)
         }
         for axis in draw(runs).axes
     }
@@ -44,6 +45,10 @@ def test_numbers_stand_at_their_steps():
         "dev accuracy": {"mixing": [(10, 0.5), (20, 0.75)]},
         "pseudo-labels": {"mixing accuracy": [(10, 0.5)], "mixing confidence": [(20, 0.9)]},
     }
+
+
+def test_runs_are_called_by_any_name():
+    assert {*drawn({"_a": PLAIN, "b$": PLAIN})["training loss"]} == {"_a", r"b\$"}
 
 
 def test_panels_without_numbers_are_left_out():
