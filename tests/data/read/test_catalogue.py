@@ -56,6 +56,7 @@ def test_numbers_of_classes():
         "sst2": 2,
         "trec": 6,
         "trec_fine": 50,
+        "banking77": 77,
         "mr": 2,
         "sst5": 5,
         "subj": 2,
