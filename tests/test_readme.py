@@ -1,4 +1,4 @@
-"""What README and CONTRIBUTING tell people to type is understood, and works where it is cheap.
+"""What README, CONTRIBUTING and docs/results.md tell people to type is understood.
 
 Commands stand in fences of `sh`, in indented lines and between backticks.
 """
@@ -22,7 +22,8 @@ from mixtext.reproduce import read_plans
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = "\n".join(
-    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md")
+    (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "CONTRIBUTING.md", "docs/results.md")
 )
 RUN = (ROOT / "run.sh").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -38,7 +39,7 @@ UNCHECKED = {  # of others, and nothing of ours stands behind them
 
 
 def commands():
-    """Every command of the two files with the variables set before it; sorted, once each."""
+    """Every command of these files with the variables set before it; sorted, once each."""
     fences = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
     plain = fences.sub("", TEXT)
     lines = [text for kind, text in fences.findall(TEXT) if kind == "sh"]

@@ -1,4 +1,4 @@
-"""Every table of the README is made anew from stored results and published numbers, and compared.
+"""Every table of README and docs/results.md is made anew from stored results and compared.
 
 A table that is not rebuilt here stands in `NO_SOURCE` with its reason, so a new one needs a source,
 or a line that says that it has none.
@@ -19,7 +19,9 @@ from mixtext.report.tables import comparison, read_results, spread
 from mixtext.report.verdicts import AGREES, DIFFERS, NOISE, NOT_RUN, verdicts_of
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = "\n".join(
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/results.md")
+)
 RESULTS = ROOT / "experiments" / "results"
 
 
