@@ -173,6 +173,7 @@ def table(
     runs: Annotated[tuple[Path, ...], POSITIONAL],
     published: Path | None = None,
     baseline: str = "",
+    rivals: str = "",
     as_json: JSON = False,
 ) -> int:
     """Compare finished runs: mixtext table RUN|FOLDER … [--published FILE] [--baseline METHOD]
@@ -187,10 +188,23 @@ def table(
         runs: run folders, folders that hold some, or files of results, one JSON object a line.
         published: a TOML file of published numbers, such as those in experiments/published.
         baseline: the method, or arm of a curve, to compare with; if not given, supervised.
+        rivals: a method that all others are rivals of: a row a method, a column a corpus, and the
+            gain over the strongest rival on each.
         as_json: print the rows of the table as one JSON array.
     """
     from mixtext.report.tables import compared, comparison, read_results
 
+    if rivals:
+        from mixtext.report.rivals import rival_rows, rival_table
+
+        if published is not None or baseline:
+            raise InputError(
+                "--rivals makes a table of its own: leave out --published, --baseline."
+            )
+        found = read_results(runs)
+        rows = json.dumps(rival_rows(found, rivals), ensure_ascii=False) if as_json else ""
+        print(rows or rival_table(found, rivals))
+        return 0
     if published is None and not baseline:
         results = read_results(runs)
         print(json.dumps(compared(results), ensure_ascii=False) if as_json else comparison(results))

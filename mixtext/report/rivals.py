@@ -1,0 +1,127 @@
+"""One method against all others on many corpora: who is the strongest rival, and by how much.
+
+Counted labels are those of each corpus; only runs of the same seeds are paired.
+"""
+
+from collections.abc import Sequence
+from statistics import mean
+from typing import Any
+
+from mixtext.errors import InputError
+from mixtext.report.tables import paired_gain, paired_interval, spread
+
+Scores = dict[str, dict[str, dict[tuple[int, int], float]]]  # method → corpus → seeds → metric
+
+
+def scores_of(results: Sequence[dict[str, Any]]) -> tuple[Scores, dict[str, str]]:
+    """The first test metric of each run, and how many labels each corpus gave.
+
+    Raises:
+        InputError: runs of one method, corpus and seeds that differ in something else, or runs that
+            were given other labels than the others on that corpus.
+    """
+    scores: Scores = {}
+    labels: dict[str, str] = {}
+    for result in results:
+        corpus, method, test = result["corpus"], result["method"], result["test"]
+        if not test:
+            continue
+        given = f"{result['labelled']:,}"
+        if dev := result.get("dev_rows", 0):
+            given += f" + {dev:,} dev"
+        if labels.setdefault(corpus, given) != given:
+            raise InputError(
+                f"runs on {corpus} were given {labels[corpus]} and {given} labels: compare runs "
+                "with the same labels, each kind by a call of its own."
+            )
+        seeds = result.get("split_seed", 0), result.get("seed", 0)
+        runs = scores.setdefault(method, {}).setdefault(corpus, {})
+        if seeds in runs:
+            raise InputError(
+                f"two runs of {method} on {corpus} have the seeds {seeds[0]} and {seeds[1]}: leave "
+                "one of them out."
+            )
+        runs[seeds] = test[next(iter(test))]
+    return scores, labels
+
+
+def rival_rows(results: Sequence[dict[str, Any]], ours: str) -> list[dict[str, str]]:
+    """A row a method, a column a corpus, and two rows of gains.
+
+    A mean over corpora is given where a method was run on all of them. "Over the strongest rival"
+    pairs `ours` with the method of the highest mean on that corpus, by the seeds that both have,
+    with the 95 % interval of `paired_interval`; of the mean column it is the difference to the
+    highest mean of one method.
+
+    Args:
+        results: as `read_results` gives them.
+        ours: the method that is compared.
+
+    Raises:
+        InputError: `ours` or a rival was not run, or as `scores_of` says.
+    """
+    scores, labels = scores_of(results)
+    if ours not in scores or len(scores) < 2:
+        raise InputError(
+            f"--rivals names {ours!r}, and the runs are of {', '.join(scores) or 'no method'}: "
+            "name one of at least two."
+        )
+    corpora = list(dict.fromkeys(labels))
+    means = {
+        method: {corpus: mean(runs.values()) for corpus, runs in by.items()}
+        for method, by in scores.items()
+    }
+    whole = {m: mean(by.values()) for m, by in means.items() if len(by) == len(corpora)}
+    order = sorted(
+        scores, key=lambda m: (m == ours, whole.get(m, -1.0), mean(means[m].values())), reverse=True
+    )
+    rows = [{"method": "labels", **labels, "mean": ""}]
+    for method in order:
+        runs = scores[method]
+        cells = {c: spread(list(runs[c].values())) if c in runs else "not run" for c in corpora}
+        average = f"{100 * whole[method]:.1f}" if method in whole else ""
+        rows.append({"method": method, **cells, "mean": average})
+    gain = {"method": f"{ours} over the strongest rival"}
+    name = {"method": "which is"}
+    for corpus in corpora:
+        rivals = [m for m in order if m != ours and corpus in means[m]]
+        gain[corpus] = name[corpus] = ""
+        if corpus not in means[ours] or not rivals:
+            continue
+        name[corpus] = max(rivals, key=lambda m: means[m][corpus])
+        mine, other = scores[ours][corpus], scores[name[corpus]][corpus]
+        shared = sorted(mine.keys() & other.keys())
+        if shared:
+            gain[corpus] = paired_gain([mine[s] for s in shared], [other[s] for s in shared])
+    rivals = [m for m in whole if m != ours]
+    gain["mean"] = name["mean"] = ""
+    if ours in whole and rivals:
+        name["mean"] = max(rivals, key=lambda m: whole[m])
+        gain["mean"] = f"{100 * (whole[ours] - whole[name['mean']]):+.1f}"
+    return [*rows, gain, name]
+
+
+def rival_table(results: Sequence[dict[str, Any]], ours: str) -> str:
+    """`rival_rows` as Markdown."""
+    rows = rival_rows(results, ours)
+    lines = [[*rows[0]], ["---", *["--:"] * (len(rows[0]) - 1)], *([*x.values()] for x in rows)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    worse = ", ".join(below(results, ours)) or "none"
+    return f"{table}\n\nBelow a rival by more than the interval: {worse}."
+
+
+def below(results: Sequence[dict[str, Any]], ours: str) -> list[str]:
+    """Where a rival is better by more than the interval of the paired difference."""
+    scores, labels = scores_of(results)
+    worse = []
+    for corpus in labels:
+        mine = scores.get(ours, {}).get(corpus, {})
+        for method, by in scores.items():
+            other = by.get(corpus, {})
+            shared = sorted(mine.keys() & other.keys())
+            if method == ours or len(shared) < 2:
+                continue
+            middle, half = paired_interval([mine[s] for s in shared], [other[s] for s in shared])
+            if middle + half < 0:
+                worse.append(f"{corpus}: {method}")
+    return worse
