@@ -412,3 +412,12 @@ def test_files_of_one_second_are_read_in_the_order_they_were_written(count, tmp_
         events = EventAccumulator(str(folder), purge_orphaned_data=True).Reload()
         seen = {tag: [e.step for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
         assert seen == {"dev/loss": [1], "test/loss": [2]}
+
+
+def test_runs_of_earlier_versions_go_on_where_they_began(tmp_path):
+    (tmp_path / "tensorboard").mkdir()
+    monitor = Monitor(tmp_path, ["a"], 4, quiet=True)
+    monitor.measured(1, "dev", {"accuracy": 0.5})
+    monitor.close()
+    assert events_of(tmp_path / "tensorboard").Scalars("dev/accuracy")[0].value == 0.5
+    assert not list(tmp_path.glob("events*"))
