@@ -98,7 +98,9 @@ def encode_all(
     return vectors
 
 
-def fit_head(model: Classifier, feed: Feed, pool: int = 0) -> Tensor:
+def fit_head(
+    model: Classifier, feed: Feed, pool: int = 0, adjust: bool = False
+) -> tuple[Tensor, Tensor]:
     """Fits the head to the vectors of the labelled rows, the encoder as it is.
 
     Cross-entropy + ½‖weights‖², vectors in units of their mean length: for a head of one layer
@@ -109,22 +111,28 @@ def fit_head(model: Classifier, feed: Feed, pool: int = 0) -> Tensor:
         feed: holds the rows.
         pool: so many unlabelled rows, at most, are fitted too, to what the clusters that the
             labelled rows seed say of them.
+        adjust: learn labelled rows as if their classes were as frequent as in the pool.
 
     Returns:
-        (C,) class frequencies of the pool by its clusters; of equal frequencies without a pool.
+        (C,) class frequencies of the pool by its clusters; of equal frequencies without a pool. And
+        (C,) what the labelled rows' logits were shifted by: log of their frequencies over those.
     """
     rows = feed.labelled.rows
     vectors = encode_all(model, feed.source, rows, feed.pad_to)  # (N, H)
     labels = torch.from_numpy(feed.labels[rows]).to(vectors.device)
     targets = F.one_hot(labels, model.head.outputs).float()  # (N, C)
     shares = torch.full_like(targets[0], 1 / model.head.outputs)
+    shifts = torch.zeros_like(targets)  # (N, C)
     if pool and feed.unlabelled is not None:
         picked = feed.unlabelled.rows[:pool]
         more = encode_all(model, feed.source, picked, feed.pad_to)  # (U, H)
         with torch.autocast(vectors.device.type, enabled=False):  # shares are sums over all rows
             guesses = seeded_clusters(more, vectors, labels)  # (U, C)
         shares = guesses.mean(0)
+        if adjust:
+            shifts += targets.mean(0).clamp(min=1e-6).log() - shares.clamp(min=1e-6).log()
         vectors, targets = torch.cat([vectors, more]), torch.cat([targets, guesses])
+        shifts = torch.cat([shifts, torch.zeros_like(guesses)])
     unit = vectors.norm(dim=1).mean()
     head, first = model.head, next(model.head.parameters())  # (width, H): what reads the vectors
     first.data.mul_(unit)
@@ -132,7 +140,7 @@ def fit_head(model: Classifier, feed: Feed, pool: int = 0) -> Tensor:
 
     def objective() -> Tensor:
         optimiser.zero_grad()
-        log_p = F.log_softmax(head(vectors / unit).float(), dim=1)
+        log_p = F.log_softmax(head(vectors / unit).float() + shifts, dim=1)
         loss = -(targets * log_p).sum()
         loss = loss + sum(p.square().sum() for p in head.parameters() if p.ndim > 1) / 2
         loss.backward()
@@ -142,4 +150,4 @@ def fit_head(model: Classifier, feed: Feed, pool: int = 0) -> Tensor:
         optimiser.step(objective)
     optimiser.zero_grad()
     first.data.div_(unit)
-    return shares
+    return shares, shifts[0]

@@ -85,6 +85,10 @@ class MixText(Method):
             before the first step; then the head is fitted to their vectors. A pass is a step, or
             more where there are more than 30 rows; they are not among `training.steps`. 0: none.
         contrast_rate: highest learning rate of the encoder in these steps.
+        adjust: labelled rows are learned as if their classes were as frequent as the clusters say
+            that they are in the pool (logit adjustment, Menon et al. 2021, arXiv 2007.07314): their
+            logits are shifted by the log of the two frequencies' ratio, in the fitted head too, so
+            that as many labels of each class do not say that classes are equally frequent.
         cluster: after the contrastive start, so many rows of the pool, at most, are clustered
             around the labelled ones, and the head is fitted to these guesses too; 0: none.
     """
@@ -117,6 +121,7 @@ class MixText(Method):
     contrast_passes: Annotated[int, Ge(0)] = 0
     contrast_rate: Annotated[float, Gt(0)] = 6e-5
     cluster: Annotated[int, Ge(0)] = 0
+    adjust: bool = False
 
     def __post_init__(self) -> None:
         """Refuses clusters without the start that makes them mean something."""
@@ -125,6 +130,11 @@ class MixText(Method):
             raise InputError(
                 f"mixtext.cluster is {self.cluster} but mixtext.contrast_passes is 0: clusters are "
                 "classes only after the contrastive start; raise it, or set the other to 0."
+            )
+        if self.adjust and not self.cluster:
+            raise InputError(
+                "mixtext.adjust is true but mixtext.cluster is 0: clusters say how frequent "
+                "classes are; raise it, or set adjust to false."
             )
 
     def check(self, encoder_layers: int, views: int | None, pairs: bool = False) -> None:
@@ -144,7 +154,7 @@ class MixText(Method):
     def start(self, model: Classifier) -> None:
         """Attaches the teacher and the running mean of guesses, where they are asked for."""
         model.memory = None  # the teacher copies the model, not what an earlier start remembered
-        if not (self.teacher or self.align):
+        if not (self.teacher or self.align or self.adjust):
             return
         memory = torch.nn.Module()
         if self.teacher:
@@ -154,6 +164,8 @@ class MixText(Method):
         memory.register_buffer("guess_mean", even)
         if self.cluster:
             memory.register_buffer("shares", even.clone())  # of the classes, by the clusters
+        if self.adjust:
+            memory.register_buffer("shift", torch.zeros_like(even))  # of labelled rows' logits
         model.memory = memory
 
     def warm_up(
@@ -163,11 +175,11 @@ class MixText(Method):
         if self.contrast_passes:
             assert isinstance(feed, Feed)
             contrast(model, feed, self.contrast_passes, self.contrast_rate, generator)
-            shares = fit_head(model, feed, self.cluster)  # (C,)
+            shares, shift = fit_head(model, feed, self.cluster, self.adjust)  # (C,)
             self.start(model)
             if model.memory is not None:
-                for name, _ in model.memory.named_buffers(recurse=False):
-                    model.memory.get_buffer(name).copy_(shares)
+                for name, buffer in model.memory.named_buffers(recurse=False):
+                    buffer.copy_(shift if name == "shift" else shares)
 
     def loss(
         self,
@@ -192,6 +204,10 @@ class MixText(Method):
         targets = torch.cat([hard, guesses.repeat(copies, 1)])
         mixed = interpolate(targets, mix)  # (R, C)
 
+        if self.adjust and model.memory is not None:
+            shift = model.memory.get_buffer("shift").expand(B, -1)  # (B, C)
+            shifts = torch.cat([shift, shift.new_zeros(len(logits) - B, shift.shape[1])])
+            logits = logits + interpolate(shifts, mix)
         end = B + Bu * (K + 1)  # idle rows come after
         loss_x = LABELLED_LOSSES[self.labelled_loss](logits[:B], mixed[:B])
         loss_u = consistency_kl(logits[B:end], mixed[B:end])

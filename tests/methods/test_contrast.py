@@ -13,8 +13,10 @@ from mixtext.data.batches import Feed, Vectors
 from mixtext.data.views import WordDropout
 from mixtext.errors import InputError
 from mixtext.losses import supervised_contrast
+from mixtext.methods.base import Progress
 from mixtext.methods.contrast import class_rows, contrast, encode_all, fit_head
 from mixtext.methods.mixtext import MixText
+from mixtext.mixing.interpolate import Mix
 from mixtext.pseudo_labels import seeded_clusters
 
 
@@ -85,7 +87,7 @@ def test_many_classes_give_two_rows_each():
 
 def test_the_head_is_logistic_regression(make_model, feed):
     model = make_model("mlp")
-    vectors = encode_all(model, feed, feed.labelled.rows)
+    vectors = encode_all(model, feed.source, feed.labelled.rows)
     unit = vectors.norm(dim=1).mean()
     fit_head(model, feed)
     labels = feed.labels[feed.labelled.rows]
@@ -98,8 +100,8 @@ def test_the_head_is_logistic_regression(make_model, feed):
 def test_the_head_learns_from_clusters_too(make_model, feed):
     """With the pool it answers for the pool as the clusters do."""
     model = make_model("mlp")
-    pool = encode_all(model, feed, feed.unlabelled.rows)
-    seeds = encode_all(model, feed, feed.labelled.rows)
+    pool = encode_all(model, feed.source, feed.unlabelled.rows)
+    seeds = encode_all(model, feed.source, feed.labelled.rows)
     guesses = seeded_clusters(pool, seeds, torch.from_numpy(feed.labels[feed.labelled.rows]))
 
     def distance():
@@ -145,7 +147,7 @@ def test_clusters_do_not_care_which_class_is_which():
 def test_a_head_with_a_hidden_layer_is_fitted_too(make_model, feed):
     model = make_model("mlp", width=8)
     labels = torch.from_numpy(feed.labels[feed.labelled.rows])
-    vectors = encode_all(model, feed, feed.labelled.rows)
+    vectors = encode_all(model, feed.source, feed.labelled.rows)
 
     def loss():
         with torch.no_grad():
@@ -163,9 +165,9 @@ def test_the_start_draws_classes_together(make_model, feed):
     for _ in range(2):
         model = make_model("mlp")
         head = copy.deepcopy(model.head.state_dict())
-        before = supervised_contrast(encode_all(model, feed, feed.labelled.rows), labels)
+        before = supervised_contrast(encode_all(model, feed.source, feed.labelled.rows), labels)
         contrast(model, feed, 30, 1e-2, np.random.default_rng(1))
-        after = supervised_contrast(encode_all(model, feed, feed.labelled.rows), labels)
+        after = supervised_contrast(encode_all(model, feed.source, feed.labelled.rows), labels)
         losses.append((before.item(), after.item()))
         weights.append(model.encoder.state_dict())
         assert_close(model.head.state_dict(), head)
@@ -227,8 +229,62 @@ def test_alignment_aims_at_the_shares_of_the_clusters(make_model, feed):
     method.start(model)
     assert_close(model.memory.shares, torch.full((3,), 1 / 3))
     method.warm_up(model, feed, np.random.default_rng(0))
-    pool = encode_all(model, feed, feed.unlabelled.rows)
-    seeds = encode_all(model, feed, feed.labelled.rows)
+    pool = encode_all(model, feed.source, feed.unlabelled.rows)
+    seeds = encode_all(model, feed.source, feed.labelled.rows)
     guesses = seeded_clusters(pool, seeds, torch.from_numpy(feed.labels[feed.labelled.rows]))
     assert_close(model.memory.shares, guesses.mean(0))
     assert_close(model.memory.guess_mean, guesses.mean(0))
+
+
+def test_adjusted_logits_are_shifted_by_the_ratio_of_frequencies(make_model, feed):
+    """The fitted head is where the gradient of the shifted loss, written anew, is zero."""
+    model = make_model("mlp")
+    shares, shift = fit_head(model, feed, pool=30, adjust=True)
+    assert_close(shift, math.log(1 / 3) - shares.log())  # ten labelled rows of each class
+    rows = feed.labelled.rows
+    seeds = encode_all(model, feed.source, rows)
+    pool = encode_all(model, feed.source, feed.unlabelled.rows)
+    labels = torch.from_numpy(feed.labels[rows])
+    guesses = seeded_clusters(pool, seeds, labels)
+    unit = seeds.norm(dim=1).sum() + pool.norm(dim=1).sum()
+    unit = unit / (len(seeds) + len(pool))
+    weight, bias = [p.detach().clone() for p in model.head.parameters()]
+    scaled = (weight * unit).requires_grad_()
+    logits = torch.cat([seeds, pool]) / unit @ scaled.T + bias
+    logits[: len(seeds)] = logits[: len(seeds)] + shift
+    targets = torch.cat([torch.nn.functional.one_hot(labels, 3).float(), guesses])
+    loss = -(targets * torch.log_softmax(logits, 1)).sum() + scaled.square().sum() / 2
+    loss.backward()
+    assert scaled.grad.abs().max() < 1e-2
+
+
+def test_mixed_rows_are_shifted_by_their_labelled_part(make_model, feed):
+    model = make_model("mlp")
+    shift = torch.tensor([0.5, -1.0, 2.0])
+    plain = MixText(layers=(0,), unlabelled_weight=0.0)
+    adjusted = MixText(
+        layers=(0,), unlabelled_weight=0.0, adjust=True, contrast_passes=1, cluster=30
+    )
+    adjusted.start(model)
+    model.memory.shift.copy_(shift)
+    batch = feed.batch(0, np.random.default_rng(0))
+    B, R = len(batch.labels), len(batch.labels) + batch.unlabelled
+    # Row 0 with an unlabelled one, the other labelled rows with one another.
+    partner = torch.tensor([R - 1, *range(2, B), 1, *range(B, R)])
+    draw = Mix(torch.tensor(0.7), partner), 0
+    progress = Progress(0, 10, 0.0)
+    found = adjusted.loss(model, batch, progress, np.random.default_rng(0), draw).loss
+    with torch.no_grad():
+        own = torch.full((B, 1), 1.0)
+        own[0] = 0.7
+        logits = model(batch.rows, *draw)[:B] + own * shift
+    guesses, _ = plain.guess(model, batch)
+    targets = torch.cat([torch.nn.functional.one_hot(batch.labels, 3).float(), guesses])
+    mixed = 0.7 * targets[:B] + 0.3 * targets[partner[:B]]
+    wanted = -(mixed * torch.log_softmax(logits, 1)).sum(1).mean()
+    assert_close(found.detach(), wanted)
+
+
+def test_adjusting_needs_the_clusters():
+    with pytest.raises(InputError, match=r"mixtext\.cluster is 0: clusters say how frequent"):
+        MixText(adjust=True, contrast_passes=1)
