@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from mixtext.tagging.entities import TagPredictor
 
 POSITIONAL = tyro.conf.Positional
-CHUNK = 512  # rows that are read, answered and written together
+# Rows that are read, answered and written together, at first and later: the first answers soon, then
+# batches of like length are found among many.
+FIRST_CHUNK, CHUNK = 256, 8192
 
 
 def evaluate(
@@ -275,9 +277,10 @@ def _tagged(
 
 
 def _chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:
-    rest = iter(rows)
-    while part := list(islice(rest, CHUNK)):
+    rest, size = iter(rows), FIRST_CHUNK
+    while part := list(islice(rest, size)):
         yield part
+        size = min(2 * size, CHUNK)
 
 
 def _write(answers: Iterator[dict[str, Any]], out: Path | None, classes: list[str]) -> None:
