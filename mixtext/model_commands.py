@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from mixtext.tagging.entities import TagPredictor
 
 POSITIONAL = tyro.conf.Positional
-# Rows that are read, answered and written together, at first and later: the first answers soon, then
-# batches of like length are found among many.
+# Rows that are read, answered and written together, at first and later. Batches of 64 rows of like
+# length pad AG News to 1.69 times its tokens if found among 256 rows, to 1.03 among 8,192.
 FIRST_CHUNK, CHUNK = 256, 8192
 
 

@@ -139,7 +139,7 @@ def test_answers_come_as_rows_are_read(run, tmp_path, capsys):
     (tmp_path / "new.txt").write_text("\n".join(lines))
     assert main(["predict", str(run), "--file", str(tmp_path / "new.txt")]) == 2
     said = capsys.readouterr()
-    assert len(said.out.splitlines()) == 512 and "line 601" in said.err
+    assert len(said.out.splitlines()) == 256 and "line 601" in said.err
 
 
 def test_a_tagger_predicts_and_is_scored_on_files_of_sentences(encoder, call, tmp_path):
