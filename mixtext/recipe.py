@@ -144,6 +144,9 @@ class Recipe(AnyRecipe):
                 f"the encoder {encoder!r} has no word vectors to choose",
                 f"set model.encoder to {' or '.join(WORD_ENCODERS)}",
             )
+        if encoder in (*WORD_ENCODERS, *VECTOR_ENCODERS):
+            because = f"the encoder {encoder!r} is trained whole, or not at all"
+            refuse_unheard(self.model, ("freeze",), because, "set model.encoder to a transformer")
         if encoder in VECTOR_ENCODERS:
             other = "set model.encoder to one of texts"
             because = f"the encoder {encoder!r} reads vectors, which have no tokens"

@@ -12,6 +12,7 @@ from mixtext.data.vocabulary import build_tokenizer, vocabulary
 from mixtext.errors import InputError, reads
 from mixtext.models.base import Encoder
 from mixtext.models.classifier import Classifier
+from mixtext.models.encoder import MixableEncoder
 from mixtext.models.folder import load_parts, settings_in
 from mixtext.models.heads import MlpHead
 from mixtext.models.pretrained import load_encoder
@@ -46,6 +47,8 @@ def build_model(
         check_start(settings, train, saved)
         model.branches, model.dropout.p = settings.branches, settings.dropout
         check_length(settings, model.encoder)
+        if settings.freeze and isinstance(model.encoder, MixableEncoder):
+            model.encoder.freeze(settings.freeze)
         if train.shape:
             model.encoder(torch.zeros(1, *train.shape))  # refuses rows of another size
         return model, tokenizer, [f"begins with the model of {settings.start}"]
@@ -77,6 +80,8 @@ def build_model(
     else:
         encoder, tokenizer = load_encoder(settings.encoder)
         check_length(settings, encoder)
+        if settings.freeze:
+            encoder.freeze(settings.freeze)
         torch.manual_seed(seed)  # loading may have drawn
     outputs = 1 if train.target == "scores" else train.classes
     return _assemble(settings, encoder, outputs), tokenizer, notes

@@ -61,6 +61,25 @@ class MixableEncoder(Encoder):
                 longest -= padding + 1  # RoBERTa's and MPNet's positions begin behind the padding's
         return longest or None
 
+    def freeze(self, blocks: int) -> None:
+        """Leaves the embeddings and the lowest blocks as they are; no gradient goes there.
+
+        Args:
+            blocks: how many of them, fewer than there are.
+
+        Raises:
+            InputError: no block would be left to train.
+        """
+        if blocks >= self.layers:
+            raise InputError(
+                f"model.freeze is {blocks}, but the encoder has {self.layers} layers: lower it, so "
+                "that one is left to train, or set method to 'frozen'."
+            )
+        model: Any = self.model
+        embeddings = getattr(model, "embeddings", None) or model.get_input_embeddings()
+        for part in (embeddings, *self.blocks[:blocks]):
+            part.requires_grad_(False)
+
     @property
     def pooler(self) -> nn.Module | None:
         """The model's own pooler, `(B, T, H)` → `(B, H)`; None where it has none."""

@@ -28,6 +28,8 @@ class ModelSettings(Settings):
         pool: a text's vector is the `mean` or the `max` of its token states, or the `first` or the
             `last` one, the mean scaled to length 1 (`unit`), or what BERT's own `pooler` makes of
             the first; `auto`: max for kim_cnn, last for lstm, else mean.
+        freeze: leave the embeddings and so many of the lowest blocks of a transformer as they are:
+            a step takes less time and memory. 0: train all.
         head_width: width of the head's hidden layer; 0: the head is one affine layer.
         dropout: on the pooled vector. Kim's CNN: 0.5.
         branches: of a mix: `shared` runs the trunk once for both partners; `independent` runs it
@@ -51,6 +53,7 @@ class ModelSettings(Settings):
     pad_to_max: bool = False
     use_mask: bool = True
     pool: Literal["auto", "mean", "unit", "max", "first", "last", "pooler"] = "auto"
+    freeze: Annotated[int, Ge(0)] = 0
     head_width: Annotated[int, Ge(0)] = 128
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     branches: Literal["shared", "independent"] = "shared"

@@ -286,3 +286,45 @@ def test_a_loaded_model_is_the_exported_one(corpora, encoder, tmp_path, kind, ro
     assert (loaded.pool, loaded.use_mask, loaded.dropout.p) == (model.pool, False, 0.3)
     assert saved["model"] == settings and saved["task"] == corpora[rows].task
     assert (saved["rows"], saved["target"]) == (corpora[rows].rows, corpora[rows].target)
+
+
+def test_frozen_blocks_stay_and_the_others_learn_as_before(tiny, tmp_path):
+    """The gradients of the blocks above are those of a model that is trained whole."""
+    runs = {k: Run.prepare(tiny(f"model.freeze={k}")) for k in (0, 3)}
+    gradients = {}
+    for k, run in runs.items():
+        trainer = run.trainer
+        trainer.model.eval()  # without dropout
+        batch = trainer.feed.batch(0, np.random.default_rng(0))
+        trainer.method.loss(trainer.model, batch, None, None).loss.backward()
+        encoder = trainer.model.encoder
+        gradients[k] = {n: p.grad for n, p in encoder.named_parameters() if p.grad is not None}
+        trained = {n for n, p in encoder.named_parameters() if p.requires_grad}
+        low = tuple(f"model.encoder.layer.{i}." for i in range(k))
+        frozen = ("model.embeddings.", *low) if k else ("nothing",)
+        assert not any(n.startswith(frozen) for n in trained)
+        assert any(n.startswith(f"model.encoder.layer.{k}.") for n in trained)
+    assert gradients[3].keys() < gradients[0].keys()
+    for name, gradient in gradients[3].items():
+        torch.testing.assert_close(gradient, gradients[0][name])
+
+    before = {n: p.clone() for n, p in runs[3].trainer.model.encoder.named_parameters()}
+    result = train(tiny("model.freeze=3"), folder=tmp_path / "run", quiet=True)
+    for name, weight in result.predictor.model.encoder.named_parameters():
+        frozen = name.startswith(("model.embeddings.", "model.encoder.layer.0.",
+                                  "model.encoder.layer.1.", "model.encoder.layer.2."))  # fmt: skip
+        pooler = ".pooler." in name
+        assert pooler or torch.equal(weight, before[name]) == frozen, name
+
+
+@pytest.mark.parametrize("method", ["ssmix", "mixtext", "manifold_mixup"])
+def test_methods_train_above_frozen_blocks(tiny, tmp_path, method):
+    result = train(tiny(f"method={method}", "model.freeze=2"), folder=tmp_path / "run", quiet=True)
+    assert result["steps"] == 6
+
+
+def test_something_is_left_to_train(tiny):
+    with pytest.raises(InputError, match=r"model\.freeze is 12, but the encoder has 12 layers"):
+        Run.prepare(tiny("model.freeze=12"))
+    with pytest.raises(InputError, match=r"model\.freeze"):
+        tiny("model.encoder=kim_cnn", "model.freeze=1")
