@@ -41,7 +41,9 @@ from mixtext.training.device import autocast, choose_device
 from mixtext.training.loop import Trainer
 from mixtext.training.scoring import predict_rows
 
-GLANCE, SCORED = 2000, 500  # unlabelled rows that rivals look at, and rows they are scored on
+GLANCE = (
+    128_000  # tokens of unlabelled rows that rivals look at; they are scored on a quarter of it
+)
 
 
 @dataclass
@@ -226,16 +228,16 @@ class Run(PreparedRun[Predictor]):
             return ""
         labels, generator = data.train.labels, np.random.default_rng(0)
 
-        def vectors(source: str, rows: np.ndarray, most: int = GLANCE) -> np.ndarray:
-            some = rows[:most]
+        def vectors(source: str, rows: np.ndarray) -> np.ndarray:
             encoder, pad_to = trainer.model.encoder, self.feed.pad_to
-            return unit_vectors(encoder, self.sources[source], some, recipe, pad_to)
+            return unit_vectors(encoder, self.sources[source], rows, recipe, pad_to)
 
         source, scored, gold = self.parts[part]
-        scored = generator.permutation(scored)[:SCORED]
+        most = max(100, GLANCE // recipe.model.max_length)
+        scored = generator.permutation(scored)[: most // 4]
         labelled, held = data.split.labelled, vectors(source, scored)
-        seen = vectors("train", labelled, len(labelled)), labels[labelled]
-        pool = vectors("train", data.split.unlabelled)
+        seen = vectors("train", labelled), labels[labelled]
+        pool = vectors("train", data.split.unlabelled[:most])
         told = []
         for probe in (Frozen(), Centroids()):
             weight, bias = probe.fit(*seen, pool, data.train.classes)
