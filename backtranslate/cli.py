@@ -229,6 +229,10 @@ def main(arguments: Iterable[str] | None = None, corpus: Corpus | None = None) -
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if any("\0" in argument for argument in given):
+            raise BacktranslateError(
+                "an argument holds a NUL, which no name or text has: leave it out."
+            )
         if given and given[0] in COMMANDS:
             COMMANDS[given[0]](given[1:])
         else:
@@ -239,6 +243,10 @@ def main(arguments: Iterable[str] | None = None, corpus: Corpus | None = None) -
     except OSError as error:
         where = shown(error.filename or "the disk", 300)
         print(f"backtranslate: {where} cannot be used: {reason_of(error)}.", file=sys.stderr)
+        return 2
+    except UnicodeEncodeError as error:  # a name of a file, in bytes that are no text
+        odd = shown(repr(error.object[error.start :][:60]))
+        print(f"backtranslate: {odd} cannot be written as UTF-8: rename it.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("backtranslate: stopped; the same command goes on from here", file=sys.stderr)

@@ -387,6 +387,9 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments == ["--version"]:
         print(f"mixtext {__version__}")
         return 0
+    if any("\0" in argument for argument in arguments):
+        _complain("an argument holds a NUL, which no name or text has: leave it out.")
+        return 2
     commands, prog = COMMANDS, "mixtext"
     about = (
         "Text classification from few labels: MixText and the mixup family. --version prints the "
@@ -424,6 +427,9 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:  # a full disk, a folder that may not be written to
         where = shown(error.filename or "the disk", 300)
         _complain(f"{where} cannot be used: {reason_of(error)}.")
+        return 2
+    except UnicodeEncodeError as error:  # a name of a file, in bytes that are no text
+        _complain(f"{error.object[error.start :][:60]!r} cannot be written as UTF-8: rename it.")
         return 2
     except Exception as error:
         # By name: importing the loop takes seconds, which `mixtext --help` should not cost.

@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from mixtext.api import load_recipe
 from mixtext.data.read.catalogue import CATALOGUE
-from mixtext.files import make_folder, write_text
+from mixtext.files import aside, make_folder, write_text
 from mixtext.models.settings import VECTOR_ENCODERS, WORD_ENCODERS
 from mixtext.tagging.recipe import TaggingRecipe
 
@@ -111,7 +111,7 @@ class Miniature:
             pair="[CLS] $A [SEP] $B:1 [SEP]:1",
             special_tokens=[(name, numbers[name]) for name in ("[CLS]", "[SEP]")],
         )
-        PreTrainedTokenizerFast(
+        fast = PreTrainedTokenizerFast(
             tokenizer_object=tokenizer,
             pad_token="[PAD]",
             unk_token="[UNK]",
@@ -119,7 +119,7 @@ class Miniature:
             sep_token="[SEP]",
             mask_token="[MASK]",
             model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-        ).save_pretrained(folder)
+        )
         config = BertConfig(
             vocab_size=len(numbers),
             hidden_size=16,
@@ -129,9 +129,11 @@ class Miniature:
             max_position_embeddings=64,
             initializer_range=0.3,
         )
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), aside(folder) as half:
             torch.manual_seed(0)
-            BertModel(config).save_pretrained(folder)
+            half.mkdir()
+            fast.save_pretrained(half)
+            BertModel(config).save_pretrained(half)
         return folder
 
     def _texts(self, name: str, texts: Sequence[str], label: str, scores: Sequence[float]) -> Path:

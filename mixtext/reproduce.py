@@ -22,12 +22,12 @@ OUT/
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reading
 from mixtext.files import make_folder, write_text
 from mixtext.jobs import Executor, run_here
 from mixtext.miniature import Miniature
@@ -50,6 +50,12 @@ from mixtext.sweep import RESULTS, parse_axis, sweep
 HOME = Path(__file__).resolve().parents[1] / "experiments" / "tables"
 SEEDS = "data.split_seed+training.seed"
 MINI = "**A miniature: a random encoder, made-up texts, two steps. The numbers mean nothing.**"
+
+KINDS = {str: "a string", bool: "true or false", list: "a list", dict: "a table"}
+KEYS = {"title": str, "published": str, "baseline": str, "seeds": str, "sweep": list}
+KEYS_OF_SWEEP = {"for": dict, "with": dict, "name": str, "recipe": str, "set": list, "vary": list,
+                 "mini": list, "seeds": str, "keep_models": bool, "tabled": bool,
+                 "active": bool}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -115,16 +121,15 @@ def read_plans(name: str) -> Table:
         raise InputError(
             f"there is no table {name!r}: choose from {', '.join(tables())}, or name a file."
         )
-    values = read_toml(path)
-    _refuse(values, {"title", "published", "baseline", "seeds", "sweep"}, str(path))
+    with reading(path, "correct it"):
+        return _table(name, path, read_toml(path))
+
+
+def _table(name: str, path: Path, values: dict[str, Any]) -> Table:
+    _refuse(values, KEYS, str(path))
     plans: list[Plan] = []
     for entry in values.get("sweep", []):
-        _refuse(
-            entry,
-            {"for", "with", "name", "recipe", "set", "vary", "mini", "seeds", "keep_models",
-             "tabled", "active"},
-            f"{path}: a sweep",
-        )  # fmt: skip
+        _refuse(entry, KEYS_OF_SWEEP, f"{path}: a sweep")
         if missing := [x for x in ("name", "recipe") if x not in entry]:
             raise InputError(f"{path}: a sweep lacks {missing[0]}.")
         axes = entry.get("for", {})
@@ -145,15 +150,27 @@ def read_plans(name: str) -> Table:
                     active=entry.get("active", False),
                 )
             )
+    for plan in plans:
+        parts = PurePath(plan.name).parts
+        if not parts or PurePath(plan.name).is_absolute() or ".." in parts:
+            raise InputError(
+                f"{path}: a sweep is called {plan.name!r}: it names a folder, so it must be "
+                "neither empty nor lead out of there."
+            )
     if not plans:
         raise InputError(f"{path} has no [[sweep]]: write one.")
     published = path.parent / values["published"] if "published" in values else None
     return Table(values.get("title", name), published, values.get("baseline", "supervised"), plans)
 
 
-def _refuse(entry: dict[str, Any], known: set[str], where: str) -> None:
+def _refuse(entry: Any, known: Mapping[str, type], where: str) -> None:
+    if not isinstance(entry, dict):
+        raise InputError(f"{where} is no table: write [[sweep]] above it.")
     if unknown := sorted(entry.keys() - known):
         raise InputError(f"{where} has {unknown[0]!r}; known are {', '.join(sorted(known))}.")
+    for key, value in entry.items():
+        if not isinstance(value, known[key]):
+            raise InputError(f"{where}: {key} must be {KINDS[known[key]]}.")
 
 
 def _fill(text: str, words: dict[str, str]) -> str:
@@ -187,7 +204,7 @@ def reproduce(
         InputError: no such table or sweep, or nothing could be run.
     """
     table = read_plans(name)
-    plans = [x for x in table.plans if not only or x.name.startswith(tuple(only))]
+    plans = [x for x in table.plans if not only or x.name.startswith(tuple(filter(None, only)))]
     if not plans:
         names = ", ".join(x.name for x in table.plans)
         raise InputError(f"--only {' '.join(only)}: no sweep begins so; there are {names}.")

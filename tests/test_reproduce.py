@@ -72,6 +72,10 @@ def test_the_second_stage_of_ssmix_begins_with_the_first_of_its_seed():
         ("titel = 'x'", "'titel'"),
         ("[[sweep]]\nname = 'a'\nrecipe = 'b'\nfixed = []", "'fixed'"),
         ("[[sweep]]\nname = 'a'", "recipe"),
+        ("[[sweep]]\nname = 1\nrecipe = 'b'", "name must be a string"),
+        ("[[sweep]]\nname = '../a'\nrecipe = 'b'", "lead out"),
+        ("[[sweep]]\nname = 'a'\nrecipe = 'b'\nfor = {x = [1]}", "cannot be read"),
+        ("sweep = [1]", "no table"),
     ],
 )
 def test_what_is_no_table_is_refused(text, words, tmp_path):

@@ -157,7 +157,7 @@ class ViewSettings(Settings):
     models: str = ""
     workers: Annotated[int, Ge(1)] = 1
     cache: str = "runs/views"
-    copies: Annotated[int, Ge(0)] = 1
+    copies: Annotated[int, Interval(ge=0, le=1000)] = 1
     rate: Annotated[float, Interval(gt=0, lt=1)] = 0.1
 
     def __post_init__(self) -> None:

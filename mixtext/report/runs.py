@@ -8,7 +8,7 @@ from typing import Any
 
 from mixtext import pictures
 from mixtext.assessment import Assessment
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reading
 from mixtext.files import read_json, write_text
 from mixtext.metrics import interval, numbers_by_class
 from mixtext.report.assessment import blocks_of
@@ -16,12 +16,15 @@ from mixtext.report.page import MADE, Block, Heading, Picture, Sentence, Table, 
 from mixtext.report.plots import draw_panel, panels, read_metrics
 from mixtext.report.tables import METRICS, compared, read_results, settings_of
 
+WAY_OUT = "leave this run out, or train it anew"
+
 
 @dataclass(frozen=True)
 class Story:
     """What the files of a run folder tell.
 
     Attributes:
+        folder: the run folder.
         name: of the folder.
         lines: of metrics.jsonl.
         result: what result.json holds; None of a run that is not finished.
@@ -29,6 +32,7 @@ class Story:
         found: what answers.json holds, None without it.
     """
 
+    folder: Path
     name: str
     lines: list[dict[str, Any]]
     result: dict[str, Any] | None
@@ -67,10 +71,13 @@ def read_stories(sources: Sequence[Path]) -> list[Story]:
             raise InputError(f"{source} holds no run (no metrics.jsonl in it or below).")
         folders += [x for x in found if x not in folders]
     names = Counter(folder.resolve().name for folder in folders)
-    return [
-        _read(folder, name if names[name := folder.resolve().name] == 1 else str(folder))
-        for folder in folders
-    ]
+    stories = []
+    for folder in folders:
+        with reading(folder, WAY_OUT):
+            name = folder.resolve().name
+            stories.append(_read(folder, name if names[name] == 1 else str(folder)))
+            _scores(stories[-1:])
+    return stories
 
 
 def _read(folder: Path, name: str) -> Story:
@@ -83,9 +90,8 @@ def _read(folder: Path, name: str) -> Story:
             found = Assessment.from_saved(values)
         except (ValueError, TypeError, KeyError, AttributeError):
             raise InputError(f"{path} is damaged: remove it, or leave this run out.") from None
-    return Story(
-        name, read_metrics(folder), read_results([folder])[0] if finished else None, part, found
-    )
+    result = read_results([folder])[0] if finished else None
+    return Story(folder, name, read_metrics(folder), result, part, found)
 
 
 def page_of(stories: Sequence[Story]) -> list[Block]:
@@ -99,7 +105,8 @@ def page_of(stories: Sequence[Story]) -> list[Block]:
         blocks += _differences([x for x in stories if x.result is not None])
     blocks += [Heading("Curves"), *_curves(stories)]
     for story in stories:
-        blocks += [Heading(story.name), *_alone(story)]
+        with reading(story.folder, WAY_OUT):
+            blocks += [Heading(story.name), *_alone(story)]
     return blocks
 
 

@@ -9,6 +9,9 @@ from annotated_types import Ge, Gt, Interval
 from mixtext.errors import InputError
 from mixtext.settings import Settings
 
+ROWS = 2**16  # of a batch, and batches of a step
+LONGEST_STEP = 2**20  # rows: with many more it would not come to its end
+
 
 @dataclass(frozen=True)
 class TrainingSettings(Settings):
@@ -54,8 +57,8 @@ class TrainingSettings(Settings):
     name: ClassVar[str] = "training"
 
     seed: Annotated[int, Ge(0)] = 0
-    batch: Annotated[int, Ge(1)] = 8
-    batch_unlabelled: Annotated[int, Ge(0)] = 16
+    batch: Annotated[int, Interval(ge=1, le=ROWS)] = 8
+    batch_unlabelled: Annotated[int, Interval(ge=0, le=ROWS)] = 16
     by_length: Literal["none", "unlabelled", "all"] = "unlabelled"
     steps: Annotated[int, Ge(0)] = 0
     epochs: Annotated[int, Ge(0)] = 0
@@ -74,12 +77,12 @@ class TrainingSettings(Settings):
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup: Annotated[float, Interval(ge=0, lt=1)] = 0.1
     clip: Annotated[float, Ge(0)] = 1.0
-    accumulate: Annotated[int, Ge(1)] = 1
+    accumulate: Annotated[int, Interval(ge=1, le=ROWS)] = 1
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     gradient_checkpointing: bool = False
     device: str = "auto"
     log_every: Annotated[int, Ge(1)] = 10
-    eval_batch: Annotated[int, Ge(1)] = 64
+    eval_batch: Annotated[int, Interval(ge=1, le=ROWS)] = 64
 
     def __post_init__(self) -> None:
         """Refuses a length in both steps and epochs."""
@@ -90,6 +93,12 @@ class TrainingSettings(Settings):
             raise InputError(
                 f"training.steps is {self.steps} and training.epochs is {self.epochs}: at most one "
                 "of them may be greater than 0 (set the other to 0)."
+            )
+        rows = max(self.batch, self.batch_unlabelled) * self.accumulate
+        if rows > LONGEST_STEP:
+            raise InputError(
+                f"training.accumulate is {self.accumulate}, which makes a step of {rows:,} rows: "
+                f"lower it, or training.batch and batch_unlabelled, to {LONGEST_STEP:,} at most."
             )
 
 
@@ -111,7 +120,7 @@ class RoundSettings(Settings):
     policy: str = "random"
     rounds: Annotated[int, Ge(0)] = 5
     per_round: Annotated[int, Ge(1)] = 100
-    committee: Annotated[int, Ge(2)] = 3
+    committee: Annotated[int, Interval(ge=2, le=1000)] = 3
     annotator: Literal["gold", "person"] = "gold"
 
 

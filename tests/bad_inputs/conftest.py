@@ -72,6 +72,13 @@ def good_world(tmp_path_factory, encoder, corpus_file, tagged_files):
     assert backtranslate([f"{world}/rows.jsonl", *options]) == 0
     assert backtranslate(["export", f"{world}/rows.jsonl", f"{world}/store/views.jsonl",
                           "--out", f"{world}/pickles"]) == 0  # fmt: skip
+    (world / "table.toml").write_text(
+        f'title = "A table"\nseeds = "0"\n[[sweep]]\nname = "a"\nrecipe = "{world}/recipe.toml"\n'
+    )
+    (world / "published.toml").write_text(
+        '[[cell]]\ncorpus = "rows"\nmethod = "supervised"\nencoder = "kim_cnn"\naccuracy = 90.5\n'
+        'source = "nobody"\nverified = false\n'
+    )
     with (world / "en-xx.jsonl").open("w") as file:
         file.write(json.dumps({"text": "a", "translation": "b"}) + "\n")
     return world

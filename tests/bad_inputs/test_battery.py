@@ -8,13 +8,16 @@ of at most a few hundred characters, which names the file that was spoiled or th
 import contextlib
 import io
 import json
+import multiprocessing
 import os
 import re
 import resource
 import shutil
 import signal
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +28,8 @@ from mixtext.cli import main as mixtext
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 10  # a command that takes longer waits for something
+SECONDS = 10  # of computing: a command that takes more has no end
+WAITING = 300  # seconds: nor has one that takes so long, however much else the machine does
 MEMORY = 4 * 2**30  # bytes of addresses: what reads without end fails
 LONGEST = 600  # characters of a message
 
@@ -58,6 +62,8 @@ ACTIVE = [
     "mixtext active run G/active.toml --run W/active --resume",
     "mixtext active label W/active G/active/query-01.conll",
 ]
+PAGE = "mixtext report W/run --out W/p.html"
+PUBLISHED = "mixtext table W/run --published G/published.toml"
 LAST = "checkpoints/step-000002"
 READERS: dict[str, list[str]] = {
     "rows.csv": ROWS,
@@ -73,9 +79,11 @@ READERS: dict[str, list[str]] = {
     ],
     "tagger.toml": ["mixtext train FILE --dry-run"],
     "active.toml": ["mixtext active run FILE --run W/new"],
-    "run/model/mixtext.json": RUN,
+    "table.toml": ["mixtext reproduce FILE --run W/new"],
+    "published.toml": ["mixtext table G/run --published FILE"],
+    "run/model/mixtext.json": [*RUN, "mixtext export W/run --out W/new"],
     "run/model/encoder.json": RUN,
-    "run/model/encoder.safetensors": RUN[:1],
+    "run/model/encoder.safetensors": [*RUN[:1], "mixtext export W/run --out W/new"],
     "run/model/head.safetensors": RUN[:1],
     "run/model/tokenizer.json": RUN[:1],
     "run/model/tokenizer_config.json": RUN[:1],
@@ -86,9 +94,10 @@ READERS: dict[str, list[str]] = {
     "tagger/model/mixtext.json": ["mixtext predict W/tagger cat"],
     "tagger/model/config.json": ["mixtext predict W/tagger cat"],
     "tagger/recipe.toml": ["mixtext evaluate W/tagger --data G/test.conll", AGAIN.format("tagger")],
-    "run/result.json": ["mixtext table W/run", AGAIN.format("run")],
-    "run/metrics.jsonl": ["mixtext plot W/run --out W/p.png"],
-    "run/recipe.toml": [AGAIN.format("run")],
+    "run/result.json": ["mixtext table W/run", AGAIN.format("run"), PAGE, PUBLISHED],
+    "run/metrics.jsonl": ["mixtext plot W/run --out W/p.png", PAGE],
+    "run/answers.json": [PAGE],
+    "run/recipe.toml": [AGAIN.format("run"), PAGE, "mixtext export W/run --out W/new"],
     "run/environment.json": [AGAIN.format("run")],
     "run/checkpoints/index.json": [AGAIN.format("run")],
     f"run/{LAST}/state.json": [AGAIN.format("run")],
@@ -265,7 +274,8 @@ def called(program: str, arguments: list[str]) -> tuple[object, str]:
     main = {"mixtext": mixtext, "backtranslate": backtranslate}[program]
     out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        signal.alarm(SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        signal.alarm(WAITING)
         try:
             code: object = main(arguments)
         except SystemExit as ended:
@@ -275,6 +285,7 @@ def called(program: str, arguments: list[str]) -> tuple[object, str]:
             err.write(traceback.format_exc())
         finally:
             signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
     return code, err.getvalue()
 
 
@@ -287,11 +298,13 @@ def clock(monkeypatch):
     def ring(*_: object) -> None:
         raise Waited
 
-    before, limits = signal.signal(signal.SIGALRM, ring), resource.getrlimit(resource.RLIMIT_AS)
+    before = {x: signal.signal(x, ring) for x in (signal.SIGALRM, signal.SIGPROF)}
+    limits = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, limits[1]))
     yield
     resource.setrlimit(resource.RLIMIT_AS, limits)
-    signal.signal(signal.SIGALRM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")
@@ -307,47 +320,244 @@ def tally(counts):
 
 def spoil(raw: bytes, target: str, generator: np.random.Generator) -> list[tuple[str, bytes]]:
     ways = list(spoiled_bytes(raw, generator))
-    ways = [ways[i] for i in generator.permutation(len(ways))[:6]]
+    ways = [ways[i] for i in generator.permutation(len(ways))[:5]]
     suffix = Path(target).suffix
     if suffix == ".toml":  # an empty recipe is one with defaults, which are large
         ways = [way for way in ways if way[0] not in ("empty", "blank")]
     if suffix in (".json", ".jsonl"):
-        ways += spoiled_json(raw, generator, 10)
+        ways += spoiled_json(raw, generator, 9)
     elif suffix == ".toml":
-        ways += spoiled_toml(raw, generator, 16)
+        ways += spoiled_toml(raw, generator, 14)
     return ways
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a command finds the file that is spoiled, and all else.
+
+    Attributes:
+        world: where nothing is spoiled.
+        folder: a copy of what is to be.
+        encoder: the folder of the encoder.
+        target: the file, by its place in either.
+    """
+
+    world: Path
+    folder: Path
+    encoder: str
+    target: str
+
+    @property
+    def top(self) -> str:
+        return Path(self.target).parts[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a refusal names: of a recipe a field, which may be right but for another file."""
+        if self.target.endswith(".toml"):
+            return ()
+        return self.top, Path(self.target).name, *ELSE.get(self.target, ())
+
+    def fresh(self) -> Path:
+        """Copies what is there, without the file, whose path it gives."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir()
+        if (self.world / self.top).is_dir():
+            shutil.copytree(self.world / self.top, self.folder / self.top)
+        if UNFINISHED.match(self.target):
+            (self.folder / "run" / "result.json").unlink()
+        path = self.folder / self.target
+        path.unlink(missing_ok=True)
+        return path
+
+    def line(self, command: str) -> str:
+        file = self.folder / self.target
+        places = {"G/": f"{self.world}/", "W/": f"{self.folder}/", "FILE": str(file)}
+        for name, place in places.items():
+            command = command.replace(name, place)
+        return command.replace(" E", f" {self.encoder}")
 
 
 @pytest.mark.parametrize("target", READERS)
 def test_spoiled_files(target, good_world, tmp_path, encoder, tally, clock):
     generator = np.random.default_rng([*target.encode()])
-    raw = (good_world / target).read_bytes()
-    top = Path(target).parts[0]
-    before = len(tally.rest)
-
-    def fresh() -> Path:
-        shutil.rmtree(tmp_path, ignore_errors=True)
-        tmp_path.mkdir()
-        if (good_world / top).is_dir():
-            shutil.copytree(good_world / top, tmp_path / top)
-        if UNFINISHED.match(target):
-            (tmp_path / "run" / "result.json").unlink()
-        path = tmp_path / target
-        path.unlink(missing_ok=True)
-        return path
-
-    def run(command: str, how: str) -> None:
-        places = {"G/": f"{good_world}/", "W/": f"{tmp_path}/", "FILE": f"{tmp_path / target}"}
-        for name, place in places.items():
-            command = command.replace(name, place)
-        tally.run(command.replace(" E", f" {encoder}"), f"{target}: {how}", names)
-
+    place, before = Place(good_world, tmp_path, encoder, target), len(tally.rest)
     commands = READERS[target]
-    # What a recipe says is refused by field, and may be right but for another file.
-    names = () if target.endswith(".toml") else (top, Path(target).name, *ELSE.get(target, ()))
-    for number, (how, spoiled) in enumerate(spoil(raw, target, generator)):
-        fresh().write_bytes(spoiled)
-        run(commands[number % len(commands)], how)
-    for number, how in enumerate(special(fresh())):
-        run(commands[number % len(commands)], how)
+
+    def run(number: int, how: str) -> None:
+        command = place.line(commands[number % len(commands)])
+        tally.run(command, f"{target}: {how}", place.names)
+
+    spoiled = spoil((good_world / target).read_bytes(), target, generator)
+    for number, (how, contents) in enumerate(spoiled):
+        place.fresh().write_bytes(contents)
+        run(number, how)
+    for number, how in enumerate(special(place.fresh())):
+        run(number, how)
     assert not tally.rest[before:], "\n" + "\n".join(tally.rest[before:])
+
+
+# ---- what the commands are told
+
+PATHS = """\
+mixtext train X
+mixtext train G/recipe.toml --dry-run --run X
+mixtext train G/recipe.toml --dry-run data.corpus=X
+mixtext sweep X --run W/new
+mixtext reproduce X --run W/new
+mixtext reproduce digits --only X --run W/new
+mixtext reproduce digits --only none --run X
+mixtext reproduce digits X --run W/new
+mixtext evaluate X --data G/rows.csv
+mixtext evaluate G/run --data X
+mixtext evaluate G/run --data G/rows.csv --text X
+mixtext inspect-data X
+mixtext inspect-data G/rows.csv --encoder X
+mixtext new-recipe X --out W/new.toml
+mixtext new-recipe G/rows.csv --method X --out W/n.toml
+mixtext datasets X
+mixtext predict X cat
+mixtext predict G/run --file X
+mixtext predict G/run --file G/rows.csv --encoding X
+mixtext predict G/run cat --out X
+mixtext export X --out W/new
+mixtext export G/run --out X
+mixtext export G/run X
+mixtext export G/run --format X
+mixtext table X
+mixtext table G/run --published X
+mixtext table G/run --baseline X
+mixtext plot X
+mixtext plot G/run --out X
+mixtext report X --out W/p.html
+mixtext report G/run --out X
+mixtext X
+mixtext active run X
+mixtext active query X
+mixtext active label G/active X
+mixtext active query G/active --out X
+mixtext active plot X --out W/c.png
+mixtext backtranslate X --out W/out --backend identity --pivots xx
+backtranslate X
+backtranslate G/rows.jsonl --backend identity --pivots X --out W/s
+backtranslate merge X
+backtranslate G/rows.jsonl --backend X --pivots xx --out W/s
+mixtext active X
+backtranslate G/rows.jsonl --backend identity --pivots xx --out X
+backtranslate export G/rows.jsonl G/store/views.jsonl --out X
+backtranslate import G/rows.jsonl X --out W/v.jsonl
+backtranslate convert X W/c
+""".splitlines()
+NAMES = ["a\0b", "", "\udc80", "x" * 5000, "/" + "y/" * 3000, "\x1b[31m", "-", "/dev/zero", "nan"]
+COUNTS = [
+    *("mixtext sweep G/recipe.toml --jobs X --run W/new --vary training.seed=-1",),
+    *("mixtext reproduce digits --only none --jobs X --run W/new",),
+    *("mixtext inspect-data G/rows.csv --encoder E --max-length X",),
+    *("mixtext inspect-data G/rows.csv --encoder E --first-label X",),
+    *("mixtext evaluate G/run --data G/rows.csv --scores X X",),
+    *("mixtext active show G/active --most X",),
+    *("mixtext inspect-data G/rows.npz --unpacked-gib X",),
+    *(f"{STORE} --{x} X" for x in ("chunk", "workers", "num-shards", "shard", "copies", "seed")),
+    *(f"{STORE} --token-budget X", "mixtext train G/recipe.toml --dry-run training.seed=X"),
+    *(f"{TRAIN} {x}=X" for x in ("training.batch", "training.accumulate", "training.eval_batch")),
+    *(f"{TRAIN} {x}=X" for x in ("data.labels_per_class", "training.lr_head", "model.max_length")),
+    *(f"{VIEWS} {x}=X".replace("views.file=FILE", "") for x in ("training.batch_unlabelled",)),
+]
+NUMBERS = ["1" + "0" * 23, "1000000000", "-1", "9" * 5000, "1e999", "nan", "0x10", "", "½", "1\0"]
+
+
+@pytest.mark.parametrize("program", ["mixtext", "backtranslate"])
+def test_odd_arguments(program, good_world, tmp_path, encoder, tally, clock, monkeypatch):
+    place, before = Place(good_world, tmp_path / "w", encoder, "none"), len(tally.rest)
+    generator = np.random.default_rng(0)
+    for templates, values in ((PATHS, NAMES), (COUNTS, NUMBERS)):
+        for template in templates:
+            if not template.startswith(program + " "):
+                continue
+            for value in generator.permutation(values)[:5]:
+                place.fresh()
+                monkeypatch.chdir(place.folder)  # where names without a folder lead
+                command = place.line(template).replace("X", str(value))
+                tally.run(command, f"{template} with {value[:20]!r}")
+    assert not tally.rest[before:], "\n" + "\n".join(tally.rest[before:])
+
+
+# ---- what the system denies
+
+WRITERS = """\
+mixtext train G/recipe.toml --run W/shut/new
+mixtext active run G/gold.toml --run W/shut/n
+mixtext sweep G/recipe.toml --run W/shut/new
+mixtext predict G/run cat --out W/shut/a.csv
+mixtext export G/run --out W/shut/new
+mixtext report G/run --out W/shut/p.html
+mixtext plot G/run --out W/shut/p.png
+mixtext new-recipe G/rows.csv --out W/shut/a.toml
+mixtext evaluate G/run --data G/rows.csv --report W/shut/r.html
+mixtext active query G/active --out W/shut/q.conll
+mixtext reproduce G/table.toml --run W/shut/new
+backtranslate G/rows.jsonl --backend identity --pivots xx --out W/shut/store
+mixtext backtranslate G/rows.csv --backend identity --pivots xx --out W/shut/v
+backtranslate export G/rows.jsonl G/store/views.jsonl --out W/shut/pickles
+backtranslate import G/rows.jsonl G/pickles/xx_1.pkl --out W/shut/v.jsonl
+""".splitlines()
+NOBODY = 65534
+
+
+def as_nobody(call: Callable[[], None], tally: Tally, answer: Connection) -> None:
+    """The process of somebody who may not do all: sends back what was tried."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+    call()
+    answer.send((tally.tried, tally.refused, tally.rest))
+
+
+@pytest.fixture
+def open_to_all(good_world, encoder, tmp_path, tmp_path_factory):
+    """The folders of these tests may be read by everybody for a while."""
+    base = tmp_path_factory.getbasetemp()
+    above = {folder: folder.stat().st_mode for folder in (base.parent, base)}
+    for folder in above:
+        folder.chmod(0o755)
+    for folder in (good_world, Path(encoder).parent, tmp_path):
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
+    yield tmp_path
+    for folder, mode in above.items():
+        folder.chmod(mode)
+
+
+def test_what_is_denied(good_world, open_to_all, encoder, tally):
+    """In a process that is not root's: files that may not be read, folders not written to."""
+    before, context = len(tally.rest), multiprocessing.get_context("fork")
+
+    def run_all(place: Place, commands: list[str], how: str) -> None:
+        for path in (place.folder, *place.folder.rglob("*")):
+            os.chown(path, NOBODY, NOBODY) if os.geteuid() == 0 else None
+        ours, theirs = context.Pipe()
+
+        def call() -> None:
+            for command in commands:
+                tally.run(place.line(command), f"{place.target}: {how}", place.names)
+
+        child = context.Process(target=as_nobody, args=(call, tally, theirs))
+        child.start()
+        theirs.close()
+        tally.tried, tally.refused, tally.rest = ours.recv()
+        child.join()
+
+    refused = tally.refused
+    for target, commands in READERS.items():
+        place = Place(good_world, open_to_all / "w", encoder, target)
+        path = place.fresh()
+        shutil.copy(good_world / target, path)
+        path.chmod(0)
+        run_all(place, commands[:1], "may not be read")
+    place = Place(good_world, open_to_all / "w", encoder, "none.toml")
+    place.fresh()
+    (place.folder / "shut").mkdir(mode=0o555)
+    run_all(place, WRITERS, "may not be written to")
+    assert not tally.rest[before:], "\n" + "\n".join(tally.rest[before:])
+    assert tally.refused - refused > 0.9 * (len(READERS) + len(WRITERS))
