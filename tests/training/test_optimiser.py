@@ -235,8 +235,7 @@ def test_plan(changes, rows, plan):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"steps": 0}, ["training.steps is 0", "training.epochs is 0"]),
-        ({"epochs": 2}, ["training.steps is 200", "training.epochs is 2"]),
+        ({"steps": 200, "epochs": 2}, ["training.steps is 200", "training.epochs is 2"]),
         ({"batch": 0}, ["training.batch is 0"]),
         ({"accumulate": 0}, ["training.accumulate is 0"]),
         ({"log_every": 0}, ["training.log_every is 0"]),
