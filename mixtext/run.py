@@ -41,9 +41,8 @@ from mixtext.training.device import autocast, choose_device
 from mixtext.training.loop import Trainer
 from mixtext.training.scoring import predict_rows
 
-GLANCE = (
-    128_000  # tokens of unlabelled rows that rivals look at; they are scored on a quarter of it
-)
+# Tokens of unlabelled rows that rivals look at; they are scored on a quarter of it.
+GLANCE = 128_000
 
 
 @dataclass
