@@ -71,7 +71,7 @@ def test_a_tagging_recipe_is_planned_swept_and_tabled(files, tmp_path, capsys):
     recipe, out = str(files["tags"]), tmp_path / "sweep"
     assert main(["train", recipe, "--dry-run"]) == 0
     plan = capsys.readouterr().out
-    assert "10 labelled sentences" in plan and "time      about" in plan
+    assert "10 labels: 10 to learn from, 0 to choose by" in plan and "time      about" in plan
     vary = ["--vary", "method=supervised,seqmix", "data.split_seed+training.seed=0,1"]
     assert main(["sweep", recipe, *vary, "--run", str(out)]) == 0
     swept = capsys.readouterr().out

@@ -137,7 +137,8 @@ def write_int8(path: Path) -> None:
     with _silence():
         quantize_dynamic(path, rounded, weight_type=QuantType.QInt8)
     path.with_name(path.name + ".data").unlink(missing_ok=True)  # weights of a large model
-    rounded.replace(path)
+    path.write_bytes(rounded.read_bytes())  # the folder itself is not in its place yet
+    rounded.unlink()
 
 
 class OnnxModel(nn.Module):

@@ -416,7 +416,7 @@ def test_views_wait_for_a_method_that_looks_at_them(tiny):
     assert heard.waiting() == []
     with pytest.raises(InputError, match=r"none\.jsonl"):
         Run.prepare(heard)
-    alone = tiny("views.copies=2", "training.batch_unlabelled=3").waiting()
+    alone = tiny("views.rate=0.2", "training.batch_unlabelled=3").waiting()
     words = "views and batch_unlabelled; supervised learns from labelled rows alone"
     assert alone == [f"waiting: {words}"]
     with pytest.raises(InputError, match=r"batch_unlabelled is 0"):

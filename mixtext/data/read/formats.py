@@ -26,7 +26,7 @@ Rows = Generator[tuple[int, dict[str, Any]], None, None]
 
 
 _TAGS = {"tag", "tags", "ner", "ner_tag", "ner_tags", "label", "labels", "entity"}
-_TOKENS = {"token", "tokens", "word", "words", "form", "text"}
+_TOKENS = {"token", "tokens", "word", "words", "form"}
 CONLL = (
     "taggers learn from CoNLL files: write one token and its tag a line, with a blank between, and "
     "an empty line after each sentence"
