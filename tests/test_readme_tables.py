@@ -15,6 +15,7 @@ import pytest
 from backtranslate.backends import BACKENDS
 from mixtext.report.curves import by_arm, curve_table, read_curves
 from mixtext.report.listings import LISTED
+from mixtext.report.rivals import rival_table
 from mixtext.report.tables import comparison, read_results, spread
 from mixtext.report.verdicts import AGREES, DIFFERS, NOISE, NOT_RUN, verdicts_of
 
@@ -45,17 +46,25 @@ def the_table(*head):
     return table
 
 
+MEASURE = ("corpus", "labels per class", "labels", "method", "unlabelled")
+VIEWS = (
+    *("corpus", "labels per class", "labels", "method", "views", "unlabelled", "runs"),
+    *("test accuracy", "test macro-F1", "best step"),
+)
+QUICKSTART = (
+    *("corpus", "labels per class", "labels", "method", "views", "unlabelled", "runs"),
+    *("test accuracy", "test macro-F1", "gain (95 %)"),
+)
 NO_SOURCE = {
-    ("corpus", "labels per class", "method", "views", "unlabelled", "runs", "test accuracy",
-     "test macro-F1", "gain (95 %)"): "one run of the quickstart; no stored source yet",
     ("", "beam", "ratio"): "sentences per second of one machine; no stored source yet",
 }  # fmt: skip
 REBUILT = [
     ("backend",),
+    QUICKSTART,
+    ("method",),
     ("`method =`",),
-    ("corpus", "labels per class", "labels", "method", "unlabelled"),
-    ("corpus", "labels per class", "labels", "method", "views", "unlabelled", "runs",
-     "test accuracy", "test macro-F1", "best step"),
+    MEASURE,
+    VIEWS,
     ("digits",),
     ("data", "model"),
     ("share of the data",),
@@ -75,10 +84,18 @@ def test_every_table_has_its_test_or_its_reason():
 
 
 @pytest.mark.parametrize(
-    "name, head", [("measure", REBUILT[2]), ("views", REBUILT[3])], ids=["measure", "views"]
+    "name, head",
+    [("measure", MEASURE), ("views", VIEWS), ("quickstart", QUICKSTART)],
+    ids=["measure", "views", "quickstart"],
 )
 def test_tables_of_the_command(name, head):
     assert the_table(*head) == tables(comparison(read_results([RESULTS / f"{name}.jsonl"])))[0]
+
+
+def test_the_table_of_rivals_and_what_it_says_of_the_runs():
+    results = read_results([RESULTS / "rivals.jsonl"])
+    assert the_table("method") == tables(rival_table(results, "mixtext"))[0]
+    assert rival_table(results, "mixtext").splitlines()[-1] in README
 
 
 def test_learning_curves():
