@@ -33,7 +33,7 @@ PAIRS = {
 
 
 def methods_of(rows, target="classes"):
-    return [name for name, method in METHODS.items() if method.takes(rows, target)]
+    return [name for name, m in METHODS.items() if m.takes(rows, target) and m.steps]
 
 
 def settled(name, kind):
