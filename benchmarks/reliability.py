@@ -44,7 +44,7 @@ from mixtext.tagging.recipe import TaggingRecipe
 FORK = multiprocessing.get_context("fork")
 MOST = 600  # seconds of one command
 SPARED = re.compile(r"(^|/)(lock|checkpoints/.*|events\.out\.tfevents.*)$")
-CLOCK = {"clock", "seconds"}
+CLOCK = {"clock", "seconds", "commit"}  # a checkout may be worked at meanwhile
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class World:
 
     def fault(self, command: Command, whole: dict[str, bytes]) -> str:
         """Finishes a command that was disturbed; what is then wrong, empty where nothing is."""
-        if command.goes_on or not self.out.exists() or not any(self.out.iterdir()):
+        if command.goes_on or whole.keys() - self.left().keys():
             code, _ = self.finish(command)
             if code:
                 return f"exit code {code}: {self.errors.read_text()[-400:]}"

@@ -433,11 +433,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except Exception as error:
         # By name: importing the loop takes seconds, which `mixtext --help` should not cost.
-        codes = {"Diverged": 3, "SafetensorError": 2}  # the latter: weights met a full disk
-        if type(error).__name__ not in codes:
-            raise
-        _complain(error)
-        return codes[type(error).__name__]
+        if type(error).__name__ == "Diverged":
+            _complain(error)
+            return 3
+        if type(error).__name__ == "SafetensorError":
+            _complain(f"the model cannot be written: {reason_of(error)}.")
+            return 2
+        raise
 
 
 @contextmanager

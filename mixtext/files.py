@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from backtranslate.files import aside as aside
 from backtranslate.files import make_folder as make_folder
 from backtranslate.files import sync_entry as sync_entry
-from mixtext.errors import InputError, reads
+from mixtext.errors import InputError, reads, reason_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,12 +50,20 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def save_tensors(tensors: dict[str, "Tensor"], path: Path) -> None:
-    """Saves tensors atomically, see `aside`. Tied tensors are stored twice."""
+    """Saves tensors atomically, see `aside`. Tied tensors are stored twice.
+
+    Raises:
+        InputError: there is no room for them.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file  # loads torch, which takes seconds
 
     whole = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
     with aside(path) as half:
-        save_file(whole, half)
+        try:
+            save_file(whole, half)
+        except SafetensorError as error:  # a full disk
+            raise InputError(f"{path} cannot be written: {reason_of(error)}.") from None
 
 
 @reads(WAY_OUT)

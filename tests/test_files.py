@@ -2,15 +2,19 @@
 
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+import torch
 
 from backtranslate import files
 from backtranslate.files import aside
+from mixtext.errors import InputError
+from mixtext.files import load_tensors, save_tensors
 
 
 class Cut(BaseException):
@@ -94,6 +98,8 @@ def test_two_writers_wait_for_each_other(tmp_path):
 REWRITES = """
 import itertools, pathlib, sys
 from backtranslate.files import aside
+from mixtext.errors import InputError
+from mixtext.files import load_tensors, save_tensors
 for n in itertools.count():
     with aside(pathlib.Path(sys.argv[1])) as half:
         half.mkdir()
@@ -124,3 +130,16 @@ def contents_or_none(folder):
         return contents(folder)
     except FileNotFoundError:
         return None
+
+
+def test_no_room_for_tensors_is_told_with_the_name(tmp_path):
+    path, limits = tmp_path / "x.safetensors", resource.getrlimit(resource.RLIMIT_FSIZE)
+    save_tensors({"a": torch.zeros(3)}, path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(InputError, match=rf"{path} cannot be written: .*\.$"):
+            save_tensors({"a": torch.ones(3000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert torch.equal(load_tensors(path)["a"], torch.zeros(3))
+    assert [x.name for x in tmp_path.iterdir()] == [path.name]
