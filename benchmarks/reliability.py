@@ -404,8 +404,7 @@ def sweep(world: World, options: argparse.Namespace) -> list[str]:
     seeds = ",".join(map(str, range(max(1, options.rows // 5))))
     rates = "0.001,0.01,0.03,1e38,-1"  # the last two: a loss that is no number, a refusal
     command = Command(
-        f"sweep W/plain.toml --vary training.seed={seeds} --vary training.lr_encoder={rates} "
-        "--run OUT"
+        f"sweep W/plain.toml --vary training.seed={seeds} training.lr_encoder={rates} --run OUT"
     )
     world.clear()
     _, seconds = world.finish(command)

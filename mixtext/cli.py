@@ -390,6 +390,11 @@ def main(arguments: list[str] | None = None) -> int:
     if any("\0" in argument for argument in arguments):
         _complain("an argument holds a NUL, which no name or text has: leave it out.")
         return 2
+    ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    options = [x.partition("=")[0] for x in ours if x.startswith("--")]
+    if twice := [x for x in options if options.count(x) > 1]:
+        _complain(f"{twice[0]} is given twice, of which one would be lost: give it once.")
+        return 2
     commands, prog = COMMANDS, "mixtext"
     about = (
         "Text classification from few labels: MixText and the mixup family. --version prints the "

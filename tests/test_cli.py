@@ -678,3 +678,10 @@ def test_quiet_and_json(recipe, trained, tmp_path, capsys, encoder, corpus_file)
     assert said.err.startswith("note: the labels")
     assert main(["inspect-data", str(odd), "--encoder", encoder, "--json", "--quiet"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_an_option_that_is_given_twice_is_refused(capsys):
+    """The second would silently take the place of the first."""
+    vary = ["--vary", "training.seed=0,1", "--vary", "data.split_seed=0,1"]
+    assert main(["sweep", "recipe.toml", *vary]) == 2
+    assert "--vary is given twice" in capsys.readouterr().err
