@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from backtranslate.files import aside as aside
 from backtranslate.files import make_folder as make_folder
+from backtranslate.files import remove as remove
 from backtranslate.files import sync_entry as sync_entry
 from mixtext.errors import InputError, reads, reason_of
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from mixtext.data.batches import Source, Vectors, tokenise
+from mixtext.data.batches import Source, Vectors
 from mixtext.data.columns import texts as column_of_texts
 from mixtext.data.corpus import Corpus
 from mixtext.data.labels import MISSING
+from mixtext.data.tokenising import tokenise
 from mixtext.errors import InputError, reads
 from mixtext.models.build import load_model
 from mixtext.models.classifier import Classifier
@@ -139,8 +140,14 @@ def unlabelled(texts: Iterable[str], pairs: Iterable[str] | None = None) -> Corp
     return Corpus(firsts, np.full(len(firsts), MISSING), [], ids, seconds)
 
 
-def rows_of(corpus: Corpus, settings: ModelSettings, tokenizer: Any) -> Source:
-    """The rows of a corpus as a model takes them: tokenised, or vectors as they are."""
+def rows_of(
+    corpus: Corpus,
+    settings: ModelSettings,
+    tokenizer: Any,
+    rows: np.ndarray | None = None,
+    keep: bool = False,
+) -> Source:
+    """The rows of a corpus as a model takes them: vectors, or tokens, see `tokenise`."""
     if corpus.vectors is not None:
         return Vectors(corpus.vectors)
     return tokenise(
@@ -149,6 +156,8 @@ def rows_of(corpus: Corpus, settings: ModelSettings, tokenizer: Any) -> Source:
         corpus.pairs,
         max_length=settings.max_length,
         special_tokens=settings.special_tokens,
+        rows=rows,
+        keep=keep,
     )
 
 

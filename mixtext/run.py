@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mixtext.assessment import Assessment, assess, texts_of
-from mixtext.data.batches import Batch, Feed, Source, Tokens, tokenise
+from mixtext.data.batches import Batch, Feed, Source
 from mixtext.data.corpus import Corpus, renumber_labels
 from mixtext.data.inspection import strange_language
 from mixtext.data.labels import shown
@@ -18,7 +18,8 @@ from mixtext.data.prepare import Data, prepare_data
 from mixtext.data.read.catalogue import CATALOGUE
 from mixtext.data.read.options import HEARD, ReadOptions
 from mixtext.data.read.readers import told_format
-from mixtext.data.views import ViewSource, WordDropout, back_translate, stored_views
+from mixtext.data.tokenising import tokenise_views
+from mixtext.data.views import ViewSource, WordDropout, back_translate
 from mixtext.data.vocabulary import vectors_path
 from mixtext.errors import InputError
 from mixtext.inference import Predictor, export, load, rows_of
@@ -99,9 +100,9 @@ class Run(PreparedRun[Predictor]):
         if recipe.training.gradient_checkpointing:
             model.encoder.enable_gradient_checkpointing()
 
-        sources = {"train": rows_of(data.train, recipe.model, tokenizer)}
+        sources = {"train": rows_of(data.train, recipe.model, tokenizer, _needed(data), keep=True)}
         if data.test is not None:
-            sources["test"] = rows_of(data.test, recipe.model, tokenizer)
+            sources["test"] = rows_of(data.test, recipe.model, tokenizer, keep=True)
         pad_to = recipe.model.max_length if recipe.model.pad_to_max else 0
         parts = {
             "dev": ("train", data.split.dev, data.train.labels),
@@ -148,10 +149,9 @@ class Run(PreparedRun[Predictor]):
             by_length=recipe.training.by_length,
             pad_to=pad_to,
         )
-        texts = dict(zip(data.train.ids, texts_of(data.train), strict=True))
 
         def text_of(id_: str) -> str:
-            return texts.get(id_, id_)
+            return texts_of(data.train.select([data.train.ids.index(id_)]))[0]
 
         trainer = Trainer(
             model,
@@ -191,7 +191,8 @@ class Run(PreparedRun[Predictor]):
         )
         cut = ""
         if data.train.rows != "vectors":
-            full = (self.sources["train"].lengths >= recipe.model.max_length).mean()
+            lengths = self.sources["train"].lengths
+            full = (lengths[lengths > 0] >= recipe.model.max_length).mean()
             cut = f", texts cut at {recipe.model.max_length} tokens ({full:.0%} reach that length)"
         lines = [
             f"corpus    {data.train.name}: {len(data.train)} training rows, {test}, "
@@ -291,6 +292,13 @@ class Run(PreparedRun[Predictor]):
         )
 
 
+def _needed(data: Data) -> np.ndarray | None:
+    """The rows of the split; None for all, which other splits share, where they are most."""
+    split = data.split
+    rows = np.concatenate([split.labelled, split.unlabelled, split.dev])
+    return rows if 2 * len(rows) < len(data.train) else None
+
+
 def environment_of(recipe: Recipe, data: Data, views_file: Path | None) -> dict[str, Any]:
     """Checksums of data and split, and of the files that model and views come from."""
     model = recipe.model
@@ -363,19 +371,15 @@ def read_view_source(
     file = Path(recipe.views.file)
     if recipe.views.backend:
         file = back_translate(recipe.views, data.train, data.split.unlabelled, sys.stderr)
-
-    pool = data.train.select(data.split.unlabelled)
-
-    def tokenise_views(texts: list[str]) -> Tokens:
-        return tokenise(
-            tokenizer,
-            texts,
-            pool.pairs,
-            max_length=recipe.model.max_length,
-            special_tokens=recipe.model.special_tokens,
-        )
-
-    return stored_views(file, data.train, data.split.unlabelled, tokenise_views), file
+    views = tokenise_views(
+        tokenizer,
+        file,
+        data.train,
+        data.split.unlabelled,
+        max_length=recipe.model.max_length,
+        special_tokens=recipe.model.special_tokens,
+    )
+    return views, file
 
 
 def train_classifier(

@@ -25,6 +25,15 @@ TOPICS = {  # every class has its own words; all share the noise
 NOISE = ["the", "a", "of", "on", "today", "old", "new", "small", "red", "and", "with", "near"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """A cache of the tests' own, empty when they begin."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIXTEXT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("MIXTEXT_CACHE_GB", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory):
     """The folder of a random BERT: 12 layers, hidden size 16, a WordPiece vocabulary."""

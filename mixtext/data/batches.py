@@ -1,4 +1,4 @@
-"""Batches: rows tokenised once, an order that is a function of position, padding to the batch."""
+"""Batches: rows of tokens, an order that is a function of position, padding to the batch."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ class Tokens:
     """Tokenised texts in flat arrays (a list of lists would cost ten times the memory).
 
     Attributes:
-        ids: token ids, int32, shape (total,).
-        words: number of the word that a token is part of, int32, −1 for special tokens.
+        ids: token ids, integers, shape (total,).
+        words: number of the word that a token is part of, integers, −1 for special tokens.
         types: token types (0 first text, 1 second), int8; None where the tokenizer has none.
-        side: 0 in the first text, 1 in the second, −1 for special tokens, int8. Not the same as
-            `types`, which some tokenizers lack or leave at 0.
-        offsets: row i is `[offsets[i]:offsets[i + 1]]`, int64, shape (N + 1,).
+        side: 0 in the first text, 1 in the second, −1 for special tokens, int8; None where there
+            are no second texts. Not the same as `types`, which some tokenizers lack or leave at 0.
+        offsets: row i is `[offsets[i]:offsets[i + 1]]`, int64, shape (N + 1,). A row that was not
+            asked for has no tokens.
         pad_id: what shorter rows are filled with.
         unknown_id: the id of unknown words; None where the tokenizer has none.
     """
@@ -32,7 +33,7 @@ class Tokens:
     ids: np.ndarray
     words: np.ndarray
     types: np.ndarray | None
-    side: np.ndarray
+    side: np.ndarray | None
     offsets: np.ndarray
     pad_id: int
     unknown_id: int | None = None
@@ -48,8 +49,10 @@ class Tokens:
     def row(self, i: int | np.integer) -> Row:
         """Row i."""
         part = slice(self.offsets[i], self.offsets[i + 1])
+        words = self.words[part]
         types = None if self.types is None else self.types[part]
-        return Row(self.ids[part], self.words[part], types, self.side[part])
+        side = np.minimum(words, 0) if self.side is None else self.side[part]
+        return Row(self.ids[part], words, types, side)
 
     def collate(self, rows: Sequence[Row], pad_to: int = 0) -> Padded:
         """The rows as one batch, padded to the longest or to `pad_to` tokens."""
@@ -95,87 +98,6 @@ def pad_id(tokenizer: Any) -> int:
     raise InputError(
         "the encoder's tokenizer has neither a padding nor an end token: set `pad_token` in its "
         "tokenizer_config.json."
-    )
-
-
-def tokenise(
-    tokenizer: Any,
-    texts: Sequence[str],
-    pairs: Sequence[str] | None = None,
-    *,
-    max_length: int,
-    special_tokens: bool = True,
-) -> Tokens:
-    """Tokenises all texts, truncated to `max_length` tokens.
-
-    Args:
-        tokenizer: a Hugging Face tokenizer. Word numbers need a fast one; with a slow one each
-            token counts as a word.
-        texts: N texts.
-        pairs: N second texts, or None.
-        max_length: tokens, specials included; more than there are specials.
-        special_tokens: add the tokenizer's own ([CLS], [SEP], …). The official MixText code
-            leaves them out.
-
-    Raises:
-        InputError: the tokenizer has neither padding nor end token, or `max_length` leaves no room
-            for text beside the special tokens.
-    """
-    ids: list[np.ndarray] = []
-    words: list[np.ndarray] = []
-    types: list[np.ndarray] = []
-    sides: list[np.ndarray] = []
-    filler = pad_id(tokenizer)
-    added = tokenizer.num_special_tokens_to_add(pairs is not None) if special_tokens else 0
-    if max_length <= added:  # the tokenizer would not truncate at all
-        raise InputError(
-            f"model.max_length is {max_length}, but the encoder's tokenizer adds {added} special "
-            "tokens to every row: raise it, so that some of the text is left."
-        )
-    unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else filler
-    for start in range(0, len(texts), 1000):
-        part = slice(start, start + 1000)
-        encoded = tokenizer(
-            list(texts[part]),
-            None if pairs is None else list(pairs[part]),
-            truncation=True,
-            max_length=max_length,
-            add_special_tokens=special_tokens,
-            return_attention_mask=False,
-        )
-        for i, row in enumerate(encoded["input_ids"]):
-            # A text of which the tokenizer leaves nothing still needs one position to pool over.
-            row_ids = np.asarray(row or [unknown], dtype=np.int32)
-            if tokenizer.is_fast and row:
-                first, sequence = encoded.word_ids(i), encoded.sequence_ids(i)
-                # The second text's words get numbers of their own.
-                gap = 1 + max((w for w in first if w is not None), default=0)
-                row_words = [
-                    -1 if w is None else w + gap * int(s == 1)
-                    for w, s in zip(first, sequence, strict=True)
-                ]
-                side = [-1 if s is None else s for s in sequence]
-            else:
-                special = set(tokenizer.all_special_ids)
-                row_words = [-1 if t in special else n for n, t in enumerate(row_ids.tolist())]
-                side = [min(w, 0) for w in row_words]
-                if pairs is not None and "token_type_ids" in encoded:
-                    kinds = encoded["token_type_ids"][i] or [0]
-                    side = [-1 if s else t for s, t in zip(side, kinds, strict=True)]
-            ids.append(row_ids)
-            words.append(np.asarray(row_words, dtype=np.int32))
-            sides.append(np.asarray(side, dtype=np.int8))
-            if "token_type_ids" in encoded:
-                types.append(np.asarray(encoded["token_type_ids"][i] or [0], dtype=np.int8))
-    offsets = np.cumsum([0, *(len(row) for row in ids)]).astype(np.int64)
-    return Tokens(
-        np.concatenate(ids),
-        np.concatenate(words),
-        np.concatenate(types) if types else None,
-        np.concatenate(sides),
-        offsets,
-        filler,
-        tokenizer.unk_token_id,
     )
 
 
@@ -271,9 +193,11 @@ class Order:
 
     def _slice(self, start: int, stop: int) -> np.ndarray:
         n = len(self.rows)
-        passes = [self._shuffled(e) for e in range(start // n, (stop - 1) // n + 1)]
-        first = start // n * n
-        return np.concatenate(passes)[start - first : stop - first]
+        parts = []
+        for epoch in range(start // n, (stop - 1) // n + 1):
+            first = epoch * n
+            parts.append(self._shuffled(epoch)[max(0, start - first) : stop - first])
+        return np.concatenate(parts)
 
     def __getitem__(self, k: int) -> np.ndarray:
         """Rows of batch k, (batch,)."""
@@ -337,7 +261,7 @@ class Feed:
         self,
         source: Source,
         labels: np.ndarray,
-        row_ids: list[str],
+        row_ids: Sequence[str],
         labelled: np.ndarray,
         unlabelled: np.ndarray,
         views: ViewSource | None,

@@ -17,6 +17,7 @@ from mixtext.data.labels import (
     listing,
     target_of,
 )
+from mixtext.data.texts import picked, update
 from mixtext.errors import InputError
 
 
@@ -24,8 +25,8 @@ from mixtext.errors import InputError
 class Corpus:
     """N rows. Build one with `from_lists` or `from_vectors`; the constructor checks nothing.
 
-    Texts stay Python lists: a NumPy array of strings gives every row the length of the longest,
-    which for a million documents is tens of gigabytes.
+    Texts are Python lists or, of large files, `StoredTexts` on disk: a NumPy array of strings gives
+    every row the length of the longest, which for a million documents is tens of gigabytes.
 
     Attributes:
         texts: the documents, or the first texts of the pairs, N of them; none where the rows are
@@ -45,11 +46,11 @@ class Corpus:
         notes: sentences about what was found in it.
     """
 
-    texts: list[str]
+    texts: Sequence[str]
     labels: np.ndarray
     label_names: list[str]
-    ids: list[str]
-    pairs: list[str] | None = None
+    ids: Sequence[str]
+    pairs: Sequence[str] | None = None
     vectors: np.ndarray | None = None
     name: str = ""
     replacements: int = 0
@@ -99,13 +100,14 @@ class Corpus:
         Args:
             indices: row numbers, shape `(M,)`; M = 0 gives an empty corpus.
         """
-        rows = np.asarray([int(i) for i in indices], dtype=np.int64)
+        given = indices if isinstance(indices, np.ndarray) else [int(i) for i in indices]
+        rows = np.asarray(given, dtype=np.int64)
         return replace(
             self,
-            texts=self.texts and [self.texts[i] for i in rows],
+            texts=self.texts and picked(self.texts, rows),
             labels=self.labels[rows],
-            ids=[self.ids[i] for i in rows],
-            pairs=None if self.pairs is None else [self.pairs[i] for i in rows],
+            ids=picked(self.ids, rows),
+            pairs=None if self.pairs is None else picked(self.pairs, rows),
             vectors=None if self.vectors is None else self.vectors[rows],
         )
 
@@ -118,10 +120,7 @@ class Corpus:
         for part in (self.ids, self.texts, self.pairs, self.label_names):
             # The counts and lengths keep ["ab"] apart from ["a", "b"], and None from [].
             digest.update(struct.pack("<q", -1 if part is None else len(part)))
-            for item in part or ():
-                raw = item.encode("utf-8", "surrogatepass")
-                digest.update(struct.pack("<q", len(raw)))
-                digest.update(raw)
+            update(digest, part or ())
         if self.target == "scores":
             # NaN has many bit patterns, and 0 and -0 are the same score.
             scores = np.where(self.labelled, self.labels + 0.0, np.nan)

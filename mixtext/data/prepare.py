@@ -1,11 +1,14 @@
 """From settings to data that a run can learn from: corpora read, checked and split."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from mixtext.data.cache import Columns, kept
 from mixtext.data.corpus import Corpus, align_labels
-from mixtext.data.read.catalogue import load_any
+from mixtext.data.read.catalogue import load_any, places
 from mixtext.data.read.readers import read_corpus
 from mixtext.data.settings import DataSettings
 from mixtext.data.splits import (
@@ -18,7 +21,15 @@ from mixtext.data.splits import (
     official_split,
     split,
 )
+from mixtext.data.texts import store, stored
 from mixtext.errors import InputError
+from mixtext.files import checksum
+
+LARGE = 8_000_000  # bytes of files whose rows are kept: smaller ones are read in a second
+SPLIT = {
+    *("labels_per_class", "labelled_share", "corrupt", "unlabelled_per_class", "dev_share"),
+    *("dev_per_class", "pool", "split", "split_seed"),
+}  # fields that corpora do not depend on
 
 
 @dataclass(frozen=True)
@@ -44,8 +55,71 @@ def load_corpora(
 ) -> tuple[Corpus, Corpus | None, list[str]]:
     """Reads train and test as the settings say, or takes the given ones, and makes them ready.
 
-    The third part of what is returned is notes on what was found.
+    The third part of what is returned is notes on what was found. Of large files, all of it is in
+    the cache the second time, and texts stay on disk.
     """
+    files = _large_files(settings) if train is None else []
+    if not files:
+        return _load_corpora(settings, train, test)
+
+    def make(columns: Columns) -> dict[str, Any]:
+        corpora = _load_corpora(settings)
+        about = [None if x is None else _store(columns, x, n) for n, x in enumerate(corpora[:2])]
+        return {"corpora": about, "notes": corpora[2]}
+
+    plain: dict[str, Any] = {x.name: x.default for x in fields(settings) if x.name in SPLIT}
+    told = repr(replace(settings, **plain)), Path(settings.corpus).exists()
+    sums = [[str(path), _checksums(path)] for path in files]
+    arrays, about = kept("corpora", [*told, sums], make)
+    first, second = (
+        None if x is None else _stored(arrays, x, n) for n, x in enumerate(about["corpora"])
+    )
+    assert first is not None
+    return first, second, about["notes"]
+
+
+def _large_files(settings: DataSettings) -> list[Path]:
+    """The files and folders that the corpora come from, where they are large and hold texts."""
+    at = {"root": settings.root or None, "test": settings.test or None}
+    try:
+        files = places(settings.corpus, **at)
+        files += [Path(settings.unlabelled)] if settings.unlabelled and files else []
+        inner = [x for path in files for x in (path.rglob("*") if path.is_dir() else [path])]
+        size = sum(x.stat().st_size for x in inner if x.is_file())
+    except (InputError, OSError):  # is told where they are read
+        return []
+    return files if size >= LARGE and files[0].suffix != ".npz" else []
+
+
+def _checksums(path: Path) -> list[str]:
+    below = sorted(x for x in path.rglob("*") if x.is_dir()) if path.is_dir() else []
+    return [f"{x.relative_to(path)} {checksum(x)}" for x in (path, *below)]
+
+
+def _store(columns: Columns, corpus: Corpus, number: int) -> dict[str, Any]:
+    """Adds rows to columns; what else there is of them, as JSON has it."""
+    for name in ("texts", "ids", "pairs"):
+        if getattr(corpus, name) is not None:
+            store(columns, f"{number}.{name}", getattr(corpus, name))
+    columns.add(f"{number}.labels", corpus.labels)
+    return {
+        x: getattr(corpus, x) for x in ("label_names", "name", "replacements", "source", "notes")
+    }
+
+
+def _stored(arrays: dict[str, np.ndarray], about: dict[str, Any], number: int) -> Corpus:
+    texts, ids, pairs = (
+        stored(arrays, f"{number}.{name}") if f"{number}.{name}" in arrays else None
+        for name in ("texts", "ids", "pairs")
+    )
+    assert texts is not None and ids is not None
+    labels = np.array(arrays[f"{number}.labels"])
+    return Corpus(texts, labels, ids=ids, pairs=pairs, **{**about, "notes": tuple(about["notes"])})
+
+
+def _load_corpora(
+    settings: DataSettings, train: Corpus | None = None, test: Corpus | None = None
+) -> tuple[Corpus, Corpus | None, list[str]]:
     if train is None:
         train, test = load_any(
             settings.corpus, settings, root=settings.root or None, test=settings.test or None

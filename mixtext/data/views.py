@@ -7,7 +7,7 @@ as well.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -91,11 +91,10 @@ class WordDropout:
 
 @dataclass(frozen=True)
 class StoredViews:
-    """Views that were made before, tokenised once: `tables[copy].row(place[i])` is a view."""
+    """Views that were made before, tokenised once: row i of `tables[copy]` is one of row i."""
 
     names: Sequence[str]
     tables: Sequence[Any]
-    place: dict[int, int]
 
     @property
     def copies(self) -> int:
@@ -109,7 +108,7 @@ class StoredViews:
 
     def view(self, i: int, original: Row, copy: int, generator: np.random.Generator) -> Row:
         """Stored view number `copy` of corpus row i."""
-        return self.tables[copy].row(self.place[i])
+        return self.tables[copy].row(i)
 
 
 @reads("make the views again")
@@ -183,18 +182,6 @@ def read_views(path: str | Path, corpus: Corpus, rows: np.ndarray) -> dict[str, 
             )
         joined[name] = [column[int(i)] for i in rows]
     return joined
-
-
-def stored_views(
-    path: str | Path, corpus: Corpus, rows: np.ndarray, tokenise: Callable[[list[str]], Any]
-) -> StoredViews:
-    """Reads a views file (see `read_views`) and tokenises each view once."""
-    views = read_views(path, corpus, rows)
-    return StoredViews(
-        list(views),
-        [tokenise(texts) for texts in views.values()],
-        {int(i): n for n, i in enumerate(rows)},
-    )
 
 
 def back_translate(

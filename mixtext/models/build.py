@@ -62,7 +62,7 @@ def build_model(
     elif settings.encoder in WORD_ENCODERS:
         pretrained = settings.embedding.startswith("Pretrain")
         words = vocabulary(
-            train.texts + (train.pairs or []),
+            [*train.texts, *(train.pairs or ())],
             np.random.default_rng(seed),
             most=settings.vocabulary,
             pretrained=settings.vectors if pretrained else None,

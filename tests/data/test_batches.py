@@ -1,4 +1,4 @@
-"""Orders, padding, tokenisation and the feed: what every row meets on its way to the model."""
+"""Orders, padding and the feed: what every row meets on its way to the model."""
 
 from collections import Counter
 
@@ -7,12 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import BertTokenizerFast, PreTrainedTokenizerFast
+from transformers import BertTokenizerFast
 
-from mixtext.data.batches import Feed, Order, in_length_order, pad, pad_id, tokenise
+from mixtext.data.batches import Feed, Order, in_length_order, pad
+from mixtext.data.tokenising import tokenise
 from mixtext.data.views import Row, WordDropout
-from mixtext.errors import InputError
 
 PIECES = ["[UNK]", "the", "cat", "sat", "##s", "[CLS]", "play", "##ing"]
 PIECES += ["dog", "[SEP]", "a", "[PAD]", "red"]
@@ -21,35 +20,6 @@ PIECES += ["dog", "[SEP]", "a", "[PAD]", "red"]
 def wordpiece():
     """A WordPiece tokenizer whose special tokens sit at unusual ids."""
     return BertTokenizerFast(vocab={piece: i for i, piece in enumerate(PIECES)})
-
-
-def byte_level():
-    """A byte-level BPE tokenizer without merges, with the special tokens of RoBERTa."""
-    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocab = {s: i for i, s in enumerate([*symbols, "</s>", "<s>", "<pad>", "<unk>", "<mask>"])}
-    inner = Tokenizer(models.BPE(vocab=vocab, merges=[], unk_token="<unk>"))
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>",
-        pair="<s> $A </s> </s> $B </s>",
-        special_tokens=[(s, vocab[s]) for s in ("<s>", "</s>")],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner,
-        bos_token="<s>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        pad_token="<pad>",
-        model_input_names=["input_ids", "attention_mask"],
-    )
-
-
-TOKENIZERS = {"wordpiece": wordpiece, "byte_level": byte_level}
-BOTH = pytest.mark.parametrize("make", TOKENIZERS.values(), ids=TOKENIZERS)
-
-
-def pieces(tokenizer, row):
-    return tokenizer.convert_ids_to_tokens(row.ids.tolist())
 
 
 def rows_of(*lengths):
@@ -166,134 +136,6 @@ def test_pad_to_a_width(pad_to, width):
 
 def test_rows_without_types():
     assert pad([Row(np.array([5]), np.array([0]), None, np.array([0]))], 0).types is None
-
-
-def test_pad_id_is_the_tokenizers_own():
-    assert pad_id(wordpiece()) == PIECES.index("[PAD]")
-    bpe = byte_level()
-    assert bpe.convert_ids_to_tokens(pad_id(bpe)) == "<pad>"
-    bpe.pad_token = None
-    assert bpe.convert_ids_to_tokens(pad_id(bpe)) == "</s>"
-    bpe.eos_token = None
-    with pytest.raises(InputError, match=r"neither a padding nor an end token: set `pad_token`"):
-        pad_id(bpe)
-
-
-# ---- tokens
-
-
-def test_wordpiece_tokens():
-    tokenizer = wordpiece()
-    tokens = tokenise(tokenizer, ["The cats playing", "dog"], max_length=20)
-    assert len(tokens) == 2
-    assert tokens.lengths.tolist() == [7, 3]
-    first = tokens.row(0)
-    assert pieces(tokenizer, first) == ["[CLS]", "the", "cat", "##s", "play", "##ing", "[SEP]"]
-    assert first.words.tolist() == [-1, 0, 1, 1, 2, 2, -1]
-    assert first.types.tolist() == [0] * 7
-    assert pieces(tokenizer, tokens.row(1)) == ["[CLS]", "dog", "[SEP]"]
-    assert tokens.row(1).words.tolist() == [-1, 0, -1]
-    assert tokens.pad_id == PIECES.index("[PAD]")
-
-
-def test_byte_level_tokens():
-    tokenizer = byte_level()
-    tokens = tokenise(tokenizer, ["ab cd", "é"], max_length=20)
-    assert pieces(tokenizer, tokens.row(0)) == ["<s>", "a", "b", "Ġ", "c", "d", "</s>"]
-    assert tokens.row(0).words.tolist() == [-1, 0, 0, 1, 1, 1, -1]
-    assert tokens.row(1).words.tolist() == [-1, 0, 0, -1]  # two bytes of one letter
-    assert tokens.types is None and tokens.row(0).types is None
-    assert pad([tokens.row(0), tokens.row(1)], tokens.pad_id).types is None
-
-
-@BOTH
-def test_without_special_tokens(make):
-    tokenizer = make()
-    bare = tokenise(tokenizer, ["the cat", "a dog"], max_length=20, special_tokens=False)
-    full = tokenise(tokenizer, ["the cat", "a dog"], max_length=20)
-    for i in range(2):
-        assert not set(bare.row(i).ids) & set(tokenizer.all_special_ids)
-        np.testing.assert_array_equal(bare.row(i).ids, full.row(i).ids[1:-1])
-        np.testing.assert_array_equal(bare.row(i).words, full.row(i).words[1:-1])
-
-
-@BOTH
-@pytest.mark.parametrize("special_tokens", [True, False])
-@pytest.mark.parametrize("max_length", [3, 5, 8])
-def test_truncation(make, special_tokens, max_length):
-    tokenizer = make()
-    texts = ["the cat sat a red dog " * 3, "a"]
-    limits = {"special_tokens": special_tokens}
-    cut = tokenise(tokenizer, texts, max_length=max_length, **limits)
-    whole = tokenise(tokenizer, texts, max_length=1000, **limits)
-    assert cut.lengths[0] == max_length
-    ends = 1 if special_tokens else 0
-    body = cut.row(0).ids[ends : max_length - ends]
-    np.testing.assert_array_equal(body, whole.row(0).ids[ends : max_length - ends])
-    if special_tokens:
-        assert cut.row(0).ids[-1] == whole.row(0).ids[-1]  # the end token stays
-    np.testing.assert_array_equal(cut.row(1).ids, whole.row(1).ids)
-
-
-@BOTH
-def test_a_limit_that_leaves_no_room_for_text_is_refused(make):
-    # The tokenizer itself would silently not truncate at all.
-    tokenizer = make()
-    for limit in (1, 2):
-        with pytest.raises(InputError, match="max_length"):
-            tokenise(tokenizer, ["the cat sat"], max_length=limit)
-    with pytest.raises(InputError, match="max_length"):
-        tokenise(tokenizer, ["the cat"], ["a dog"], max_length=3)
-    bare = tokenise(tokenizer, ["the cat sat"], max_length=1, special_tokens=False)
-    assert bare.lengths.tolist() == [1]
-
-
-def test_pairs():
-    tokenizer = wordpiece()
-    tokens = tokenise(tokenizer, ["the cats", "a"], ["red dog", "playing"], max_length=20)
-    row = tokens.row(0)
-    expected = ["[CLS]", "the", "cat", "##s", "[SEP]", "red", "dog", "[SEP]"]
-    assert pieces(tokenizer, row) == expected
-    assert row.types.tolist() == [0, 0, 0, 0, 0, 1, 1, 1]
-    # Words of the second text have numbers of their own.
-    words = row.words
-    assert words[[0, 4, 7]].tolist() == [-1, -1, -1]
-    assert words[2] == words[3] and len({*words[[1, 2, 5, 6]].tolist()}) == 4
-    assert len(set(tokens.row(1).words[[1, 3]].tolist())) == 2
-    cut = tokenise(tokenizer, ["the cats sat"], ["red dog"], max_length=6)
-    assert cut.lengths.tolist() == [6]
-    assert set(cut.row(0).types.tolist()) == {0, 1}  # the longer text is cut first
-
-
-def test_pairs_of_a_tokenizer_without_types():
-    tokenizer = byte_level()
-    tokens = tokenise(tokenizer, ["a b"], ["c d"], max_length=20)
-    assert pieces(tokenizer, tokens.row(0))[4:6] == ["</s>", "</s>"]
-    assert tokens.row(0).words.tolist() == [-1, 0, 1, 1, -1, -1, 2, 3, 3, -1]
-
-
-@BOTH
-def test_a_text_of_which_nothing_is_left(make):
-    tokenizer = make()
-    empty = "\u0000\u0007" if make is wordpiece else ""  # BERT drops control characters
-    bare = tokenise(tokenizer, ["the cat", empty, "a"], max_length=9, special_tokens=False)
-    assert bare.lengths[1] == 1
-    assert bare.row(1).ids.tolist() == [tokenizer.unk_token_id]
-    assert bare.lengths.min() == 1 and len(bare) == 3
-    full = tokenise(tokenizer, ["the cat", empty], max_length=9)
-    assert full.lengths[1] == 2 and full.row(1).words.tolist() == [-1, -1]
-    if make is wordpiece:
-        assert bare.row(1).types.tolist() == [0]
-
-
-def test_rows_stay_in_step_past_the_chunks():
-    # Texts go to the tokenizer a thousand at a time.
-    texts = [" ".join(["cat"] * (1 + i % 3)) for i in range(2050)]
-    tokens = tokenise(wordpiece(), texts, max_length=9, special_tokens=False)
-    assert tokens.lengths.tolist() == [1 + i % 3 for i in range(2050)]
-    pairs = tokenise(wordpiece(), texts, texts[::-1], max_length=99, special_tokens=False)
-    expected = [(1 + i % 3) + (1 + (2049 - i) % 3) for i in range(2050)]
-    assert pairs.lengths.tolist() == expected
 
 
 # ---- the feed

@@ -1,11 +1,15 @@
 """From settings to data: pairs, scores and vectors are read, split and, if asked, corrupted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from mixtext.data import prepare
 from mixtext.data.corpus import Corpus
-from mixtext.data.prepare import prepare_data
+from mixtext.data.prepare import load_corpora, prepare_data
 from mixtext.data.settings import DataSettings
+from mixtext.data.texts import StoredTexts
 from mixtext.errors import InputError
 
 
@@ -128,3 +132,87 @@ def test_a_test_part_in_train_is_noted_by_both_texts_of_a_pair(tmp_path):
     single = Corpus.from_lists(["a", "b"], ["x", "y"])
     with pytest.raises(InputError, match="pairs of texts but test"):
         prepare_data(settings, False, data.train, single)
+
+
+# ---- large files, whose rows are kept
+
+
+@pytest.fixture
+def large(monkeypatch, tmp_path):
+    monkeypatch.setattr(prepare, "LARGE", 1)
+    monkeypatch.setenv("MIXTEXT_CACHE", str(tmp_path / "cache"))
+
+
+def unread(*args, **kwargs):
+    raise AssertionError("the files are read again")
+
+
+def alike(one, other):
+    for a, b in zip(one[:2], other[:2], strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert a.checksum() == b.checksum()
+            for name in ("label_names", "name", "replacements", "source", "notes", "target"):
+                assert getattr(a, name) == getattr(b, name)
+            assert list(a.texts) == list(b.texts) and list(a.ids) == list(b.ids)
+            assert a.labels.dtype == b.labels.dtype
+    assert one[2] == other[2]
+
+
+def test_rows_of_large_files_are_read_once(large, tmp_path, monkeypatch):
+    lines = [f"text é {i % 50},{'xyz'[i % 3]}" for i in range(60)]
+    file = write(tmp_path / "rows.csv", lines, "text,label")
+    more = write(tmp_path / "more.csv", ["text é 3", "another"], "text")
+    settings = DataSettings(
+        file, unlabelled=more, drop_duplicates=True, test_per_class=4, labels_per_class=2
+    )
+    monkeypatch.setenv("MIXTEXT_CACHE_GB", "0")
+    plain = load_corpora(settings)
+    monkeypatch.delenv("MIXTEXT_CACHE_GB")
+    made = load_corpora(settings)
+    monkeypatch.setattr(prepare, "load_any", unread)
+    alike(plain, made)
+    alike(plain, load_corpora(settings))
+    other_split = replace(settings, labels_per_class=3, split_seed=7, pool="natural")
+    alike(plain, load_corpora(other_split))
+    data = prepare_data(other_split, need_unlabelled=True)
+    assert isinstance(data.train.texts, StoredTexts)
+    assert len(data.split.unlabelled) == len(data.train) - 9
+    for change in ({"drop_duplicates": False}, {"test_per_class": 3}, {"unlabelled": ""}):
+        with pytest.raises(AssertionError, match="read again"):
+            load_corpora(replace(settings, **change))
+    (tmp_path / "more.csv").write_text("text\ntext é 3\nothers\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match="read again"):
+        load_corpora(settings)
+
+
+def test_a_large_folder_of_documents(large, tmp_path, monkeypatch):
+    for name in ("train/pos", "train/neg", "test/pos", "test/neg"):
+        for i in range(4):
+            path = tmp_path / "docs" / name / f"{i}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{name} {i}")
+    settings = DataSettings(str(tmp_path / "docs"), labels_per_class=2)
+    made = load_corpora(settings)
+    assert (len(made[0]), len(made[1])) == (8, 8)
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "load_any", unread)
+        alike(made, load_corpora(settings))
+    (tmp_path / "docs/train/pos/2.txt").write_text("changed")
+    assert "changed" in load_corpora(settings)[0].texts
+
+
+def test_scores_and_pairs_of_a_large_file(large, scored):
+    settings = DataSettings(scored, **SCORED, labels_per_class=8, test_per_class=9)
+    made, again = load_corpora(settings), load_corpora(settings)
+    alike(made, again)
+    assert again[0].target == "scores" and again[0].rows == "pairs"
+
+
+def test_what_is_wrong_with_a_large_file_is_told(large, tmp_path):
+    file = write(tmp_path / "rows.csv", ["a,x", " ,y"], "text,label")
+    for _ in range(2):
+        with pytest.raises(InputError, match="line 3: fill them"):
+            load_corpora(DataSettings(file))
+    with pytest.raises(InputError, match="is neither a data set"):
+        load_corpora(DataSettings(str(tmp_path / "none.csv")))

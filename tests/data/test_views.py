@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mixtext.data.corpus import Corpus
-from mixtext.data.views import Row, StoredViews, WordDropout, read_views, sha1, stored_views
+from mixtext.data.views import Row, WordDropout, read_views, sha1
 from mixtext.errors import InputError
 
 CORPUS = Corpus.from_lists(
@@ -157,27 +157,6 @@ def test_the_same_view_twice(tmp_path):
 def test_empty_file(tmp_path):
     assert "is empty: make views first" in refusal(write(tmp_path))
     assert "is empty" in refusal(write(tmp_path, "", "   "))
-
-
-# ---- stored views
-
-
-def test_stored_views_give_each_row_its_own(tmp_path):
-    path = write(
-        tmp_path, *[view(n, f"{n} {p}", pivot=p) for n in ("a", "c") for p in ("de", "ru")]
-    )
-
-    class Table(list):
-        """Stands for tokenised texts."""
-
-        def row(self, i):
-            return self[i]
-
-    source = stored_views(path, CORPUS, ROWS, Table)
-    assert isinstance(source, StoredViews) and source.copies == 2
-    generator = np.random.default_rng(0)
-    for i, name in ((0, "a"), (2, "c")):
-        assert [source.view(i, None, k, generator) for k in (0, 1)] == [f"{name} de", f"{name} ru"]
 
 
 # ---- word dropout

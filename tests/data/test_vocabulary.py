@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from mixtext.data.batches import pad, tokenise
+from mixtext.data.batches import pad
+from mixtext.data.tokenising import tokenise
 from mixtext.data.vocabulary import build_tokenizer, count_words, read_word_vectors, vocabulary
 from mixtext.errors import InputError
 

@@ -56,23 +56,21 @@ def load(
         return _cut_test_part(entry, entry.read(), name, part)
     options.refuse_unheard(HEARD["catalogue"], f"the catalogue fixes it for {name}")
     options = options.over(entry)
-    if entry.package:
-        folder = _package_folder(name, entry) if root is None else _class_folder(name, root)
-        return _cut_test_part(entry, read_corpus(folder, options, name=name), name, part)
-    file = entry.test_part if part == "test" else part
-    if root is None:
+    path = _place(name, entry, root, part)
+    if path is None:
+        file = entry.test_part if part == "test" else part
         split = "validation" if file == "dev" else file
         label = entry.hub_label or entry.label
         options = replace(options, label=label, first_label=entry.hub_first_label)
         where = {"subset": entry.hub_subset, "revision": entry.hub_revision}
         return read_hub(entry.hub, split, options, **where, name=name)
-    path = _find_part(name, entry, Path(root), entry.whole or file)
     if entry.columns and told_format(path) == "csv" and _starts_with_number(path):
         text = tuple(_number(x, entry.columns, path) for x in options.text)
         label = _number(entry.label, entry.columns, path)
         options = replace(options, text=text, label=label, header=False, first_label=1)
     corpus = read_corpus(path, options, name=name)
-    return _cut_test_part(entry, corpus, name, part) if entry.whole else corpus
+    whole = entry.package or entry.whole
+    return _cut_test_part(entry, corpus, name, part) if whole else corpus
 
 
 @reads()
@@ -130,12 +128,30 @@ def load_any(
                 f"'{corpus}' is neither a data set of the catalogue ({', '.join(CATALOGUE)}) nor "
                 "an existing file or folder: check the name or path."
             )
-        train_path = _part_below(path, "train") or path
-        if test is None and train_path != path:
-            test = _part_below(path, "test")
-        train = read_corpus(train_path, options, name=stem(path))
-        held = None if test is None else read_corpus(test, options, name=stem(path))
+        first, second = _parts(path, test)
+        train = read_corpus(first, options, name=stem(path))
+        held = None if second is None else read_corpus(second, options, name=stem(path))
     return train, None if held is None else align_labels(train, held)
+
+
+def places(
+    corpus: str | Path, *, root: str | Path | None = None, test: str | Path | None = None
+) -> list[Path]:
+    """The files and folders that `load_any` reads; none where it asks the hub or a package."""
+    name = str(corpus)
+    found: list[str | Path | None] = []
+    if name in CATALOGUE:
+        if not CATALOGUE[name].read:
+            found += [_place(name, CATALOGUE[name], root, part) for part in ("train", "test")]
+    elif not name.startswith("hub:"):
+        found += _parts(Path(corpus), test)
+    return [Path(path) for path in found if path is not None]
+
+
+def _parts(path: Path, test: str | Path | None) -> tuple[Path, str | Path | None]:
+    """The files or folders of train and, where there is one, test."""
+    train = _part_below(path, "train") or path
+    return train, _part_below(path, "test") if test is None and train != path else test
 
 
 def _shadowed(name: str) -> str:
@@ -151,6 +167,14 @@ def _part_below(folder: Path, part: str) -> Path | None:
     suffixes = [x + zipped for x in (*SUFFIXES, ".txt") for zipped in ("", ".gz")]
     candidates = [folder / f"{part}{x}" for x in suffixes] + [folder / part]
     return next((x for x in candidates if x.exists()), None)
+
+
+def _place(name: str, entry: Entry, root: str | Path | None, part: str) -> Path | None:
+    """The file or folder of a part; None where it is on the hub."""
+    if entry.package:
+        return _package_folder(name, entry) if root is None else _class_folder(name, root)
+    file = entry.test_part if part == "test" else part
+    return None if root is None else _find_part(name, entry, Path(root), entry.whole or file)
 
 
 def _find_part(name: str, entry: Entry, root: Path, part: str) -> Path:
