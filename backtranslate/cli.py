@@ -17,11 +17,10 @@ from backtranslate.jobs import Executor, Settings
 from backtranslate.pickles import export_pickles, import_pickles
 from backtranslate.quality import Pair, describe, measure
 from backtranslate.reading import reading, reason_of, shown
-from backtranslate.store import Corpus, merge, read_records, refuse_foreign, shard_path
+from backtranslate.store import MERGED, Corpus, merge, read_records, refuse_foreign, shard_path
 from backtranslate.translator import PRESETS, BacktranslateError
 
 PROGRAM = "python -m backtranslate"
-MERGED = "views.jsonl"
 
 
 class _Parser(argparse.ArgumentParser):

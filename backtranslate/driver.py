@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from backtranslate.jobs import Executor, Question, Settings, Unit, run_here
 from backtranslate.manifest import MANIFEST, check_manifest, read_manifest, write_manifest
-from backtranslate.store import Corpus, Index, Shard, record, shard_path
+from backtranslate.store import Corpus, Index, Shard, is_complete, record, shard_path
 from backtranslate.translator import PRESETS, BacktranslateError
 from backtranslate.workers import Processes
 
@@ -98,6 +98,8 @@ def make_views(
     # Every pivot's models are loaded before the first chunk, so that one that is missing is told at
     # once and not hours later; not at all when a run finds nothing to do.
     described = found is not None and _covers(found, settings)
+    if described and is_complete(folder, corpus):
+        return 0
     if not described:
         _describe(corpus, settings, folder, execute)
     try:

@@ -5,22 +5,27 @@ A store is a folder:
     manifest.json               what the views are made of; another manifest is refused
     views-00000-of-00002.jsonl  one file a shard, one record a line:
                                 {id, sha1 of source, pivot, copy, text, pivot_text, status}
+    views.jsonl                 all of them in the order of the texts, once they are complete; where
+                                there is one shard, its file is the same on the disk: a hard link
+    complete.json               checksums of the texts and all files as they were found complete
 
 A record counts once its line ends. What a killed run left half written is dropped and made again.
 """
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
+import shutil
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from backtranslate.files import sync_entry
+from backtranslate.files import aside, sync_entry
 from backtranslate.manifest import (
     MANIFEST,
     check_manifest,
@@ -33,6 +38,8 @@ from backtranslate.manifest import (
 from backtranslate.pipeline import View
 from backtranslate.reading import reading
 from backtranslate.translator import BacktranslateError
+
+MERGED, COMPLETE = "views.jsonl", "complete.json"
 
 
 def sha1(text: str) -> str:
@@ -65,10 +72,14 @@ class Corpus:
 
     def describe(self) -> dict[str, Any]:
         """Number of texts and a checksum over ids and texts, for the manifest."""
+        return {"texts": len(self), "sha1": self._sha1}
+
+    @functools.cached_property
+    def _sha1(self) -> str:
         digest = hashlib.sha1()
         for id_, text in zip(self.ids, self.texts, strict=True):
             digest.update(f"{len(id_)} {id_}{sha1(text)}".encode("utf-8", "surrogatepass"))
-        return {"texts": len(self), "sha1": digest.hexdigest()}
+        return digest.hexdigest()
 
 
 def record(id_: str, source: str, pivot: str, copy: int, view: View) -> dict[str, Any]:
@@ -244,13 +255,11 @@ class Shard:
             self._file: IO[bytes] = self.path.open("ab", buffering=0)
             sync_entry(folder)
         try:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _lock(self._file, self.path):
                 raise BacktranslateError(
                     f"{self.path} is being written by another process: wait for it, or give each "
                     "process a shard of its own."
-                ) from None
+                )
             self._end = self.index.add_file(self.path)
             self._file.truncate(self._end)
         except BaseException:
@@ -276,6 +285,8 @@ class Shard:
         lines = [encode(entry) for entry in entries]
         data = memoryview(b"".join(lines))
         with writing(self.folder):
+            if os.fstat(self._file.fileno()).st_nlink > 1:  # views.jsonl stays as it is
+                self._copy()
             try:
                 while data:
                     data = data[self._file.write(data) :]
@@ -287,6 +298,24 @@ class Shard:
         for entry, i, line in zip(entries, rows, lines, strict=True):
             self.index.add(entry["pivot"], entry["copy"], i, self._end)
             self._end += len(line)
+
+    def _copy(self) -> None:
+        """Makes the file one of its own, whose lock this process holds before anyone sees it."""
+        with aside(self.path) as half:
+            shutil.copyfile(self.path, half)
+            own = half.open("ab", buffering=0)
+            fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._file.close()
+        self._file = own
+
+
+def _lock(file: IO[bytes], path: Path) -> bool:
+    """Locks a shard's file; False where another process has it, or has put another in its place."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return os.path.samestat(os.fstat(file.fileno()), path.stat())
 
 
 # --- one file of all shards
@@ -322,6 +351,10 @@ def merge(folders: Sequence[Path], corpus: Corpus, out: Path) -> int:
                 f"{folder} holds views through {short(list(manifest['pivots']))}, and "
                 f"{folders[0]} through {short(list(first['pivots']))}: finish all shards first."
             )
+    views = views_of(first)
+    here = len(folders) == 1 and out == folders[0] / MERGED
+    if here and is_complete(folders[0], corpus):
+        return len(views) * len(corpus)
     index = Index(corpus)
     for shard in range(first["shards"]):
         paths = [shard_path(folder, shard, first["shards"]) for folder in folders]
@@ -333,7 +366,6 @@ def merge(folders: Sequence[Path], corpus: Corpus, out: Path) -> int:
             )
         for path in paths:
             index.add_file(path)
-    views = views_of(first)
     for pivot, copy in views:
         missing = [i for i in range(len(corpus)) if not index.has(pivot, copy, i)]
         if missing:
@@ -345,7 +377,46 @@ def merge(folders: Sequence[Path], corpus: Corpus, out: Path) -> int:
     if not _holds(out, index.read(views, range(len(corpus)))):
         with writing(out.parent):
             replace_file(out, index.read(views, range(len(corpus))))
+    if here:
+        with contextlib.suppress(OSError):  # without these it takes more room and time, no more
+            if first["shards"] == 1:
+                _share(out, shard_path(folders[0], 0, 1))
+            sums = json.dumps({"texts": corpus.describe(), "sha256": _checksums(folders[0])})
+            replace_file(folders[0] / COMPLETE, [f"{sums}\n".encode()])
     return len(views) * len(corpus)
+
+
+def is_complete(folder: Path, corpus: Corpus) -> bool:
+    """Whether a store is as it was when it was found complete, with views of these very texts."""
+    try:
+        found = json.loads((folder / COMPLETE).read_bytes())
+        return bool(found == {"texts": corpus.describe(), "sha256": _checksums(folder)})
+    except (OSError, ValueError):
+        return False
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """SHA-256 of manifest, shards and views file; what is one file on the disk is read once."""
+    known: dict[tuple[int, int], str] = {}
+    found = {}
+    for path in [folder / MANIFEST, *sorted(folder.glob("views*.jsonl"))]:
+        with path.open("rb") as file:
+            about = os.fstat(file.fileno())
+            place = about.st_dev, about.st_ino
+            if place not in known:
+                known[place] = hashlib.file_digest(file, "sha256").hexdigest()
+        found[path.name] = known[place]
+    return found
+
+
+def _share(out: Path, shard: Path) -> None:
+    """Puts the views file in the place of the only shard's file, if that holds just as much."""
+    with shard.open("ab") as file:
+        if not _lock(file, shard) or out.samefile(shard):
+            return
+        if file.tell() == out.stat().st_size:  # nobody has added anything
+            with aside(shard) as half:
+                os.link(out, half)
 
 
 def _holds(path: Path, lines: Iterable[bytes]) -> bool:

@@ -16,11 +16,13 @@ import numpy as np
 
 from backtranslate.driver import make_views
 from backtranslate.jobs import Settings
+from backtranslate.manifest import writing
+from backtranslate.store import MERGED, is_complete, merge, sha1
 from backtranslate.store import Corpus as Texts
-from backtranslate.store import merge, sha1
 from backtranslate.translator import BacktranslateError
 from mixtext.data.corpus import Corpus
 from mixtext.data.settings import ViewSettings
+from mixtext.data.texts import picked
 from mixtext.errors import InputError, reads
 from mixtext.files import locked, make_folder
 
@@ -204,7 +206,7 @@ def back_translate(
     Raises:
         InputError: the backend is unknown, not installed, or failed.
     """
-    texts = Texts([corpus.ids[i] for i in rows], [corpus.texts[i] for i in rows])
+    texts = Texts(picked(corpus.ids, rows), picked(corpus.texts, rows))
     try:
         made_by = Settings(
             backend=settings.backend,
@@ -217,10 +219,14 @@ def back_translate(
         )
         what = repr((replace(made_by, workers=1), texts.describe()))
         store = Path(settings.cache) / f"{settings.backend}-{sha1(what)[:12]}"
-        make_folder(store)
+        if is_complete(store, texts):
+            return store / MERGED
+        with writing(store):
+            make_folder(store)
+            (store / "lock").touch()
         with locked(store, wait=True):  # runs side by side make the same views once
             make_views(texts, made_by, store, progress=progress)
-            merge([store], texts, store / "views.jsonl")
+            merge([store], texts, store / MERGED)
     except BacktranslateError as error:
         raise InputError(f"views.backend {settings.backend!r}: {error}") from error
-    return store / "views.jsonl"
+    return store / MERGED

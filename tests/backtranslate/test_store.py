@@ -1,5 +1,6 @@
 """The store: torn lines, doubles, gaps, other manifests, changed texts, a full disk."""
 
+import fcntl
 import json
 import subprocess
 
@@ -7,7 +8,16 @@ import pytest
 
 from backtranslate.manifest import WriteError, read_manifest, views_of, write_manifest
 from backtranslate.pipeline import View
-from backtranslate.store import Corpus, Shard, encode, merge, read_records, record, shard_path
+from backtranslate.store import (
+    Corpus,
+    Shard,
+    encode,
+    is_complete,
+    merge,
+    read_records,
+    record,
+    shard_path,
+)
 from backtranslate.translator import BacktranslateError
 
 TEXTS = Corpus(["a", "b", "c"], ["one", "two\ud800", "drei\n\0 ж"])
@@ -179,6 +189,88 @@ def test_folders_with_different_pivots_are_not_merged(tmp_path, turned):
         merge(folders[::-1] if turned else folders, TEXTS, tmp_path / "views.jsonl")
     assert '["de"]' in str(refusal.value) and '["de", "ru"]' in str(refusal.value)
     assert not (tmp_path / "views.jsonl").exists()
+
+
+def both(row, **options):
+    return [entry(row, pivot, **options) for pivot in ("de", "ru")]
+
+
+def records(path):
+    return [line.record for line in read_records(path)]
+
+
+def test_a_finished_store_holds_its_views_once(tmp_path):
+    shard, out = filled(tmp_path, rows=[2, 0, 1]), tmp_path / "views.jsonl"
+    assert merge([tmp_path], TEXTS, out) == 3
+    assert out.samefile(shard) and records(out) == [entry(row) for row in range(3)]
+    # What is added later is not seen in it before all of it is there.
+    write_manifest(tmp_path, manifest(pivots=("de", "ru")))
+    before = out.read_bytes()
+    with Shard(tmp_path, TEXTS, 0, 1) as opened:
+        for row in (1, 0):
+            opened.append([entry(row, "ru")], [row])
+        assert out.read_bytes() == before and not out.samefile(shard)
+        with pytest.raises(BacktranslateError, match="missing for 1 of 3"):
+            merge([tmp_path], TEXTS, out)
+        with pytest.raises(BacktranslateError, match="written by another process"):
+            Shard(tmp_path, TEXTS, 0, 1)
+        opened.append([entry(2, "ru")], [2])
+    assert out.read_bytes() == before
+    assert merge([tmp_path], TEXTS, out) == 6
+    assert out.samefile(shard) and records(out) == [*both(0), *both(1), *both(2)]
+
+
+def test_a_shard_that_is_being_written_is_not_replaced(tmp_path):
+    shard, out = filled(tmp_path, rows=[2, 0, 1]), tmp_path / "views.jsonl"
+    with Shard(tmp_path, TEXTS, 0, 1) as opened:
+        assert merge([tmp_path], TEXTS, out) == 3
+        assert not out.samefile(shard)
+        opened.append([entry(1, "ru")], [1])
+    assert records(shard)[-1] == entry(1, "ru") and len(records(out)) == 3
+
+
+def test_a_file_that_was_replaced_while_it_was_opened_is_not_written(tmp_path, monkeypatch):
+    filled(tmp_path, rows=[2, 0, 1])
+    lock = fcntl.flock
+
+    def late(file, how):
+        monkeypatch.setattr(fcntl, "flock", lock)
+        merge([tmp_path], TEXTS, tmp_path / "views.jsonl")
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(BacktranslateError, match="written by another process"):
+        Shard(tmp_path, TEXTS, 0, 1)
+
+
+def test_without_hard_links_there_are_two(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    shard, out = filled(tmp_path), tmp_path / "views.jsonl"
+    assert merge([tmp_path], TEXTS, out) == 3
+    assert not out.samefile(shard) and out.read_bytes() == shard.read_bytes()
+
+
+def test_a_complete_store_is_known_by_its_checksums(tmp_path, monkeypatch):
+    shard, out = filled(tmp_path), tmp_path / "views.jsonl"
+    assert not is_complete(tmp_path, TEXTS)
+    merge([tmp_path], TEXTS, out)
+    assert is_complete(tmp_path, TEXTS)
+    with monkeypatch.context() as patch:
+        patch.setattr("backtranslate.store.Index", None)  # no record is looked at
+        assert merge([tmp_path], TEXTS, out) == 3
+    assert not is_complete(tmp_path, Corpus(TEXTS.ids, ["one", "two", "drei"]))
+    assert not is_complete(tmp_path, Corpus(["a", "b"], TEXTS.texts[:2]))
+    for path in (shard, out, tmp_path / "manifest.json", tmp_path / "complete.json"):
+        whole = path.read_bytes()
+        path.write_bytes(whole.replace(b"1", b"2", 1).replace(b"a", b"b", 1))
+        assert not is_complete(tmp_path, TEXTS)
+        path.write_bytes(whole)
+        assert is_complete(tmp_path, TEXTS)
+    (tmp_path / "complete.json").write_text("rubbish")
+    assert merge([tmp_path], TEXTS, out) == 3 and is_complete(tmp_path, TEXTS)
 
 
 # --- disks
