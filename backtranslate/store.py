@@ -389,17 +389,25 @@ def merge(folders: Sequence[Path], corpus: Corpus, out: Path) -> int:
 def is_complete(folder: Path, corpus: Corpus) -> bool:
     """Whether a store is as it was when it was found complete, with views of these very texts."""
     try:
+        if not (folder / COMPLETE).is_file():
+            return False
         found = json.loads((folder / COMPLETE).read_bytes())
         return bool(found == {"texts": corpus.describe(), "sha256": _checksums(folder)})
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
 
 
 def _checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of manifest, shards and views file; what is one file on the disk is read once."""
+    """SHA-256 of manifest, shards and views file; what is one file on the disk is read once.
+
+    Raises:
+        OSError: one of them is missing, or no file that ends.
+    """
     known: dict[tuple[int, int], str] = {}
     found = {}
     for path in [folder / MANIFEST, *sorted(folder.glob("views*.jsonl"))]:
+        if not path.is_file():
+            raise FileNotFoundError(path)
         with path.open("rb") as file:
             about = os.fstat(file.fileno())
             place = about.st_dev, about.st_ino

@@ -117,6 +117,7 @@ READERS: dict[str, list[str]] = {
     "asking/form.jsonl": ["mixtext active label W/asking FILE"],
     "gold/curve.json": ["mixtext active plot W/gold --out W/c.png"],
     "store/views.jsonl": [VIEWS, "backtranslate export G/rows.jsonl FILE --out W/out"],
+    "store/complete.json": ["backtranslate merge G/rows.jsonl W/store"],
     "store/views-00000-of-00001.jsonl": [STORE, "backtranslate merge G/rows.jsonl W/store"],
     "store/manifest.json": [STORE, "backtranslate merge G/rows.jsonl W/store"],
     "pickles/xx_1.pkl": ["backtranslate import G/rows.jsonl FILE --out W/v.jsonl"],
