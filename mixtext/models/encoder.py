@@ -17,6 +17,7 @@ from torch.utils.hooks import RemovableHandle
 from mixtext.errors import InputError
 from mixtext.mixing.interpolate import Mix, blend
 from mixtext.models.base import Encoder, check_branches
+from mixtext.models.dropout import hasten
 
 
 class MixableEncoder(Encoder):
@@ -38,6 +39,7 @@ class MixableEncoder(Encoder):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
+        hasten(model)
         self.model = model
         # A name, not the list itself: a second reference would double every key of the state dict.
         self._blocks_name = _find_blocks(model)
