@@ -130,6 +130,14 @@ class Padded:
         index = index.to(self.ids.device)
         return self._each(lambda x: x[index])
 
+    def trimmed(self) -> Padded:
+        """The same rows, no wider than the longest of them."""
+        if self.mask is None:
+            return self
+        positions = torch.arange(1, self.mask.shape[1] + 1, device=self.mask.device)
+        width = max(1, int((self.mask * positions).max()))
+        return self._each(lambda x: x[:, :width])
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> Padded:
         return Padded(
             change(self.ids),

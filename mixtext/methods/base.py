@@ -211,7 +211,12 @@ def target_loss(
 
 
 def predict(model: Classifier, rows: Padded | Tensor, dropout: bool = False) -> Tensor:
-    """Probabilities (B, C) without a gradient, float32 at least."""
+    """Probabilities (B, C) without a gradient, float32 at least.
+
+    Some rows of a batch may all be shorter than it: padding that no one sees is not computed.
+    """
+    if isinstance(rows, Padded) and model.use_mask:
+        rows = rows.trimmed()
     training = model.training
     model.train(dropout)
     with torch.no_grad():

@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.testing import assert_close
 from transformers import BertConfig, BertModel
 
-from mixtext.data.batches import Batch, pad
+from mixtext.data.batches import Batch, Padded, pad
 from mixtext.data.views import Row
 from mixtext.errors import InputError
 from mixtext.losses import squared_norm_margin
@@ -220,6 +221,22 @@ def test_a_view_of_weight_zero_is_not_predicted(weights):
         first = 4 + 3 * k
         changed = run(method, model, change_rows(batch, first, first + 3)).loss
         assert changed.item() != run(method, model, batch).loss.item()
+
+
+@pytest.mark.parametrize("use_mask", [True, False])
+def test_guesses_are_as_wide_as_their_rows_unless_padding_is_seen(use_mask):
+    model, batch = tiny_model(), tiny_batch(4, 3, 2, tokens=5)
+    model.use_mask = use_mask
+    method = replace(MIXTEXT, original_weight=0.0)
+    ids, mask = (F.pad(x, (0, 4)) for x in (batch.rows.ids, batch.rows.mask))
+    wider = replace(batch, rows=Padded(ids, mask))
+    seen = []
+    hook = model.encoder.register_forward_pre_hook(lambda module, args: seen.append(args[0].shape))
+    before = method.guess(model, batch)[0]
+    after = method.guess(model, wider)[0]
+    hook.remove()
+    assert [width for _, width in seen] == ([5, 5] if use_mask else [5, 9])
+    assert torch.allclose(before, after, atol=1e-6) == use_mask
 
 
 def test_guess_weights_default_to_one_each():
