@@ -15,6 +15,8 @@ TensorBoard's events, and what depends on the clock.
 
 import argparse
 import contextlib
+import csv
+import io
 import json
 import multiprocessing
 import os
@@ -27,6 +29,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -35,8 +38,12 @@ import numpy as np
 import torch
 from torch.utils import tensorboard as tensorboard  # here, or every fork would load it
 
-from mixtext.api import train
+from backtranslate.cli import main as backtranslate
+from mixtext.active.folder import begin_active
+from mixtext.api import load_recipe, train
 from mixtext.cli import main as mixtext
+from mixtext.data import prepare
+from mixtext.export.onnx import PACKAGES
 from mixtext.miniature import NOISE, TOPICS, Miniature
 from mixtext.recipe import build_recipe, dump_recipe, make_recipe
 from mixtext.tagging.recipe import TaggingRecipe
@@ -54,27 +61,58 @@ class Command:
     Attributes:
         line: W stands for the folder of the world, OUT for what the command makes.
         goes_on: said again, it goes on; else it refuses what is there.
+        begins: the folder of the world that OUT is a copy of before.
+        then: what goes on instead, where the command has done its part and refuses to do it again.
     """
 
     line: str
     goes_on: bool = True
+    begins: str = ""
+    then: str = ""
 
 
+IDENTITY = "--backend identity --pivots de,ru --chunk 4"
 COMMANDS = {
-    "train": Command("train W/mixtext.toml --run OUT --resume"),
-    "train, a tagger": Command("train W/tagger.toml --run OUT --resume"),
-    "sweep": Command("sweep W/plain.toml --vary training.seed=0,1,2 --run OUT"),
-    "sweep --jobs 2": Command("sweep W/plain.toml --vary training.seed=0,1,2 --run OUT --jobs 2"),
-    "active run": Command("active run W/rounds.toml --run OUT --resume"),
-    "active run, a tagger": Command("active run W/tagger.toml --run OUT --resume"),
-    "backtranslate": Command(
-        "backtranslate W/rows.csv --out OUT --backend identity --pivots de,ru --chunk 4"
+    "train": Command("mixtext train W/mixtext.toml --run OUT --resume"),
+    "train, a tagger": Command("mixtext train W/tagger.toml --run OUT --resume"),
+    "sweep": Command("mixtext sweep W/plain.toml --vary training.seed=0,1,2 --run OUT"),
+    "sweep --jobs 2": Command(
+        "mixtext sweep W/plain.toml --vary training.seed=0,1,2 --run OUT --jobs 2"
     ),
-    "export": Command("export W/model --out OUT", goes_on=False),
-    "predict --out": Command("predict W/model --file W/rows.csv --out OUT/a.jsonl", goes_on=False),
-    "report": Command("report W/model --out OUT/page.html"),
-    "reproduce": Command("reproduce mixup_transformer --mini --only sts_b-0.4 --run OUT"),
+    "active run": Command("mixtext active run W/rounds.toml --run OUT --resume"),
+    "active run, a tagger": Command("mixtext active run W/tagger.toml --run OUT --resume"),
+    "active query": Command("mixtext active query W/asking --out OUT/form.csv"),
+    "active label": Command(
+        "mixtext active label OUT W/answers.csv",
+        begins="asking",
+        then="mixtext active run W/person.toml --run OUT --resume",
+    ),
+    "backtranslate": Command(f"mixtext backtranslate W/rows.csv --out OUT {IDENTITY}"),
+    "backtranslate, a shard": Command(
+        f"backtranslate W/texts.jsonl --out OUT {IDENTITY} --num-shards 3 --shard 1"
+    ),
+    "backtranslate merge": Command("backtranslate merge W/texts.jsonl OUT", begins="shards"),
+    "backtranslate export": Command(
+        "backtranslate export W/texts.jsonl W/store/views.jsonl --out OUT"
+    ),
+    "backtranslate import": Command(
+        "backtranslate import W/texts.jsonl W/pickles/de_1.pkl --out OUT/views.jsonl"
+    ),
+    "export": Command("mixtext export W/model --out OUT", goes_on=False),
+    "export --format onnx": Command(
+        "mixtext export W/small --format onnx --out OUT", goes_on=False
+    ),
+    "predict --out": Command(
+        "mixtext predict W/model --file W/rows.csv --out OUT/a.jsonl", goes_on=False
+    ),
+    "evaluate --report": Command("mixtext evaluate W/model --data W/rows.csv --report OUT/page"),
+    "report": Command("mixtext report W/model --out OUT/page.html"),
+    "plot": Command("mixtext plot W/model --out OUT/loss.png"),
+    "new-recipe": Command("mixtext new-recipe W/rows.csv --out OUT/new.toml", goes_on=False),
+    "reproduce": Command("mixtext reproduce mixup_transformer --mini --only sts_b-0.4 --run OUT"),
 }
+if not all(map(find_spec, PACKAGES)):
+    del COMMANDS["export --format onnx"]
 
 
 class World:
@@ -96,10 +134,12 @@ class World:
             "training": {**often, "batch_unlabelled": 4},
         }
         rounds = {"rounds": 2, "per_round": 4}
+        person = {**rounds, "annotator": "person"}
         recipes = {
             "mixtext": {**base, "method": "mixtext", "views": {"rate": 0.2}},
             "plain": {**base, "method": "tmix", "training": training},
             "rounds": {**base, "method": "tmix", "training": training, "active": rounds},
+            "person": {**base, "method": "tmix", "training": training, "active": person},
             "words": {
                 **base, "method": "supervised", "training": training,
                 "model": {"encoder": "kim_cnn", "embedding": "RandomTune",
@@ -125,11 +165,37 @@ class World:
         (folder / "tagger.toml").write_text(dump_recipe(tagger))
         train(folder / "plain.toml", folder=folder / "model", quiet=True)
         train(folder / "words.toml", folder=folder / "small", quiet=True)
+        self.ask_a_person()
+        self.make(f"mixtext backtranslate W/rows.csv --out W/store {IDENTITY}")
+        shutil.copy(folder / "store" / "texts.jsonl", folder / "texts.jsonl")
+        for number in range(3):
+            shard = COMMANDS["backtranslate, a shard"].line.replace("OUT", "W/shards")
+            self.make(shard.replace("--shard 1", f"--shard {number}"))
+        self.make(COMMANDS["backtranslate export"].line.replace("OUT", "W/pickles"))
+
+    def ask_a_person(self) -> None:
+        """Makes rounds that wait for labels, and the form, filled in."""
+        recipe = load_recipe(self.folder / "person.toml")
+        active = begin_active(recipe, self.folder / "asking", quiet=True)
+        form = self.folder / "answers.csv"
+        active.ask(active.go_on(), form)
+        rows = list(csv.DictReader(io.StringIO(form.read_text(encoding="utf-8"))))
+        with form.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows({**row, "label": "a"} for row in rows)
+
+    def make(self, line: str) -> None:
+        """Runs a command that is to succeed."""
+        code, _ = self.finish(Command(line))
+        if code:
+            raise SystemExit(f"{line}: exit code {code}\n{self.errors.read_text()}")
 
     def start(self, command: Command, errors: Path | None = None) -> BaseProcess:
         """Begins a command in a process of its own."""
         line = command.line.replace("W/", f"{self.folder}/").replace("OUT", str(self.out))
-        process = FORK.Process(target=run, args=(line.split(" "), errors or self.errors))
+        cache = self.out.parent / "cache"
+        process = FORK.Process(target=run, args=(line.split(" "), errors or self.errors, cache))
         process.start()
         return process
 
@@ -142,13 +208,16 @@ class World:
         seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return process.exitcode, seconds
 
-    def clear(self) -> None:
-        """Deletes what commands have made."""
-        shutil.rmtree(self.out, ignore_errors=True)
+    def begin(self, command: Command) -> None:
+        """Deletes what commands have made, and puts there what this one begins with."""
+        for path in (self.out, self.out.parent / "cache"):
+            shutil.rmtree(path, ignore_errors=True)
+        if command.begins:
+            shutil.copytree(self.folder / command.begins, self.out)
 
     def unbroken(self, command: Command) -> tuple[dict[str, bytes], float]:
         """What a command leaves undisturbed, and the seconds that it computes."""
-        self.clear()
+        self.begin(command)
         code, seconds = self.finish(command)
         if code:
             raise SystemExit(f"{command.line}: exit code {code}\n{self.errors.read_text()}")
@@ -167,6 +236,8 @@ class World:
         """Finishes a command that was disturbed; what is then wrong, empty where nothing is."""
         if command.goes_on or whole.keys() - self.left().keys():
             code, _ = self.finish(command)
+            if code and command.then:
+                code, _ = self.finish(Command(command.then))
             if code:
                 return f"exit code {code}: {self.errors.read_text()[-400:]}"
         left = self.left()
@@ -174,13 +245,14 @@ class World:
         return f"other files: {', '.join(names)}" if names else ""
 
 
-def run(arguments: list[str], errors: Path) -> None:
+def run(line: list[str], errors: Path, cache: Path) -> None:
     """The process of a command: ends with its exit code."""
     os.setpgrp()
+    os.environ["MIXTEXT_CACHE"], prepare.LARGE = str(cache), 0  # rows of small files are kept too
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", 1)
-    sys.exit(mixtext(arguments))
+    sys.exit({"mixtext": mixtext, "backtranslate": backtranslate}[line[0]](line[1:]))
 
 
 def timeless(path: Path) -> bytes:
@@ -245,7 +317,7 @@ def kills(world: World, options: argparse.Namespace) -> list[str]:
         whole, seconds = world.unbroken(command)
         count = good = 0
         for _ in range(options.times):
-            world.clear()
+            world.begin(command)
             for moment in draw.uniform(0, seconds, draw.integers(1, 4)):
                 count += killed(world.start(command), moment)
             fault = world.fault(command, whole)
@@ -293,7 +365,7 @@ def together(world: World, options: argparse.Namespace) -> list[str]:
         whole, seconds = world.unbroken(command)
         both = refused = good = 0
         for _ in range(options.times):
-            world.clear()
+            world.begin(command)
             pair, other = [world.start(command)], world.folder / "stderr2"
             reaches(pair[0], draw.choice([0, draw.uniform(0, seconds)]))
             pair.append(world.start(command, other))
@@ -322,13 +394,17 @@ def full_disk(world: World, options: argparse.Namespace) -> list[str]:
         with disk(world.out.parent, 2**30):
             whole, _ = world.unbroken(command)
             used = shutil.disk_usage(world.out.parent).used
+            world.begin(command)
+            first = shutil.disk_usage(world.out.parent).used
         full = good = 0
-        for size in np.linspace(8192, used, options.times, dtype=int):
-            with disk(world.out.parent, size) as grow:
+        for size in np.linspace(first + 8192, used, options.times, dtype=int):
+            with disk(world.out.parent, 2**30) as resize:
+                world.begin(command)
+                resize(size)
                 code, _ = world.finish(command)
                 full += code != 0
                 fault = said_badly(code, world.errors.read_text())
-                grow(2**30)
+                resize(2**30)
                 fault = fault or world.fault(command, whole)
             good += not fault
             faults += [f"{name}, {size} bytes: {fault}"] * bool(fault)
@@ -356,10 +432,10 @@ def back_translation(world: World, options: argparse.Namespace) -> list[str]:
     """Many texts through the identity backend, killed again and again until they are through."""
     draw = np.random.default_rng(options.seed)
     draw_rows(world.folder / "many.csv", options.rows)
-    line = "backtranslate W/many.csv --out OUT --backend identity --pivots de --workers 2"
+    line = "mixtext backtranslate W/many.csv --out OUT --backend identity --pivots de --workers 2"
     command = Command(line)
     whole, seconds = world.unbroken(command)
-    world.clear()
+    world.begin(command)
     count = sum(
         killed(world.start(command), x) for x in draw.uniform(0, seconds / 2, options.times)
     )
@@ -378,7 +454,7 @@ def prediction(world: World, options: argparse.Namespace) -> list[str]:
     print("| lines | peak memory, MiB | seconds |\n|--:|--:|--:|")
     for rows in (options.rows // 10, options.rows):
         lines = draw_rows(world.folder / "many.txt", rows, labels=False)
-        world.clear()
+        world.begin(Command(""))
         words = ["predict", world.folder / "small", "--file", lines, "--out", world.out / "a.jsonl"]
         command = [sys.executable, "-m", "mixtext.cli", *map(str, words)]
         started = time.monotonic()
@@ -404,13 +480,14 @@ def sweep(world: World, options: argparse.Namespace) -> list[str]:
     seeds = ",".join(map(str, range(max(1, options.rows // 5))))
     rates = "0.001,0.01,0.03,1e38,-1"  # the last two: a loss that is no number, a refusal
     command = Command(
-        f"sweep W/plain.toml --vary training.seed={seeds} training.lr_encoder={rates} --run OUT"
+        f"mixtext sweep W/plain.toml --vary training.seed={seeds} training.lr_encoder={rates} "
+        "--run OUT"
     )
-    world.clear()
+    world.begin(command)
     _, seconds = world.finish(command)
     first = world.errors.read_text()
     whole = world.left()
-    world.clear()
+    world.begin(command)
     count = sum(killed(world.start(command), x) for x in draw.uniform(0, seconds, options.times))
     code, _ = world.finish(command)
     again, left = world.errors.read_text(), world.left()

@@ -11,6 +11,7 @@ import tyro
 
 from mixtext.data.read.options import ReadOptions
 from mixtext.errors import InputError
+from mixtext.files import write_text
 
 POSITIONAL = tyro.conf.Positional
 JSON = Annotated[bool, tyro.conf.arg(name="json")]
@@ -112,11 +113,9 @@ def new_recipe(
         folder = out.parent if out else Path()
         name, recipe = starter_recipe(data, read, folder, root=root, test=test, method=method)
     out = out or Path(f"{name}.toml")
-    try:
-        with out.open("x", encoding="utf-8") as file:  # not through a link that leads nowhere
-            file.write(recipe)
-    except FileExistsError:
-        raise InputError(f"{out} exists already: name another file with --out.") from None
+    if out.exists() or out.is_symlink():
+        raise InputError(f"{out} exists already: name another file with --out.")
+    write_text(out, recipe)
     said = [line[2:] for line in recipe.splitlines() if line.startswith("# ")]
     print("\n".join(line for line in said if " labels: " in line or "tokens a word" in line))
     print(f"wrote {out}; next: mixtext train {shlex.quote(str(out))} --dry-run")

@@ -110,6 +110,9 @@ def test_answers_that_are_no_numbers_are_refused(kind, number, made, corpus_file
         if name.startswith(("head.", "classifier.")):
             spoiled[name] = spoiled[name].clone().fill_(number)
     save_file(spoiled, path, metadata={"format": "pt"})
+    about = json.loads((path.parent / "mixtext.json").read_text())
+    del about["sha256"]  # else the checksums tell
+    (path.parent / "mixtext.json").write_text(json.dumps(about))
     data = corpus_file if kind == "texts" else tagged_files / "test.conll"
     for command in (["predict", folder, "a cat"], ["evaluate", folder, "--data", data]):
         capsys.readouterr()

@@ -22,7 +22,7 @@ from mixtext.export.onnx import (
 )
 from mixtext.files import aside
 from mixtext.inference import Predictor, rows_of, unlabelled
-from mixtext.models.folder import ABOUT, HEAD, model_folder, read_about
+from mixtext.models.folder import ABOUT, HEAD, model_folder, read_about, refuse_damaged
 from mixtext.models.huggingface import WEIGHTS as WHOLE
 from mixtext.tagging.entities import WORD, TagPredictor
 from mixtext.tagging.rows import tokenise_sentences
@@ -97,6 +97,7 @@ def export_model(
     about, source = read_about(run), model_folder(run)
     if out.exists():
         raise InputError(f"{out} is there already: name another folder with --out.")
+    refuse_damaged(source, about)
     notes: tuple[str, ...] = ()
     if format == "onnx":
         refuse_without_packages()

@@ -87,11 +87,6 @@ def build_model(
     return _assemble(settings, encoder, outputs), tokenizer, notes
 
 
-def model_folder(run: Path) -> Path:
-    """The model folder of a run; a folder without one is taken for a model folder itself."""
-    return run / "model" if (run / "model" / "mixtext.json").is_file() else run
-
-
 @reads("export the model again")
 def load_model(run: Path) -> tuple[Classifier, Any, dict[str, Any]]:
     """Loads the model of a run folder, or a model folder.

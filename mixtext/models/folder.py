@@ -3,11 +3,13 @@
 A transformer with its head is an ordinary Hugging Face folder: `AutoModelForSequenceClassification`
 or `AutoModelForTokenClassification` loads the whole, `AutoModel` the encoder, `AutoTokenizer` its
 tokenizer (see `huggingface.py`). A small encoder is `encoder.safetensors` and `encoder.json`, its
-head `head.safetensors`. `mixtext.json` says what the model takes and tells, and how it is used.
+head `head.safetensors`. `mixtext.json` says what the model takes and tells, and how it is used, and
+has the checksums of all files, by which a damaged one is known when the model is loaded.
 
 A folder is written beside its place and takes it by one rename: what has its name is whole.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mixtext.errors import InputError, reads, refuse_odd_files
-from mixtext.files import aside, save_tensors, write_json
+from mixtext.files import aside, checksum, save_tensors, write_json
 from mixtext.models.base import SIZES, WEIGHTS, Encoder, Model, SmallEncoder
 from mixtext.models.encoder import MixableEncoder
 from mixtext.models.huggingface import WEIGHTS as WHOLE
@@ -31,6 +33,7 @@ from mixtext.models.words import KimCnn, Lstm
 
 S = TypeVar("S")
 ABOUT, HEAD = "mixtext.json", "head.safetensors"
+SUMS = "sha256"  # what `mixtext.json` calls the checksums
 SMALL: dict[str, type[SmallEncoder]] = {x.kind: x for x in (KimCnn, Lstm, Mlp, SmallCnn)}
 # What a model tells, by the one word for it and its rows that earlier versions wrote.
 TARGETS = {"regression": "scores", "tagging": "tags"}
@@ -77,7 +80,8 @@ def save_parts(folder: Path, model: Model, tokenizer: Any, about: dict[str, Any]
             tokenizer.model_max_length = about["model"]["max_length"]  # where others cut
             tokenizer.save_pretrained(half)
             tokenizer.model_max_length = longest
-        write_json(half / ABOUT, about)
+        sums = {path.name: checksum(path) for path in sorted(half.iterdir())}
+        write_json(half / ABOUT, {**about, SUMS: {**sums, ABOUT: _sum_of(about)}})
         os.umask(umask := os.umask(0))
         for path in half.iterdir():
             path.chmod(0o666 & ~umask)  # safetensors lets nobody but the owner read them
@@ -114,6 +118,31 @@ def read_about(run: Path) -> dict[str, Any]:
     return {"rows": "sentences", "target": told, **about}  # taggers had no rows either
 
 
+def refuse_damaged(folder: Path, about: dict[str, Any]) -> None:
+    """Refuses a model folder in which a file is not as it was written.
+
+    Args:
+        folder: the model folder; one that an earlier version wrote has no checksums, and passes.
+        about: what `mixtext.json` says.
+    """
+    sums = about.get(SUMS, {})
+    if not isinstance(sums, dict):
+        raise InputError(f"{folder / ABOUT} is damaged: export the model again.")
+    for name, told in sums.items():
+        path = folder / name
+        if told != (_sum_of(about) if name == ABOUT else path.is_file() and checksum(path)):
+            raise InputError(
+                f"{path} is not as it was written: export the model again or, where the change is "
+                f'meant, delete "{SUMS}" from {ABOUT}.'
+            )
+
+
+def _sum_of(about: dict[str, Any]) -> str:
+    """SHA-256 of all else that `mixtext.json` says."""
+    rest = {name: value for name, value in about.items() if name != SUMS}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def settings_in(kind: Callable[..., S], run: Path, about: dict[str, Any]) -> S:
     """The settings of a model, as `mixtext.json` has them; InputError names the file."""
     try:
@@ -131,6 +160,7 @@ def load_parts(run: Path) -> Parts:
     """
     about, folder = read_about(run), model_folder(run)
     refuse_odd_files(folder)
+    refuse_damaged(folder, about)
     tokenizer = None
     if about["model"]["encoder"] in SMALL:
         encoder: Encoder = load_small(folder)

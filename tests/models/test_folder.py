@@ -3,12 +3,15 @@
 import json
 import os
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from backtranslate import files
 from mixtext.data.corpus import Corpus
 from mixtext.errors import InputError
+from mixtext.export.folder import export_model
 from mixtext.inference import export, load
 from mixtext.models.build import build_model
 from mixtext.models.folder import load_parts
@@ -77,14 +80,51 @@ def test_a_damaged_description_is_refused(folder, text):
     assert "mixtext.json is damaged" in refusal(load_tagger, folder)
 
 
+def without_checksums(folder):
+    """Makes of a folder one of an earlier version; what its description says."""
+    about = json.loads((folder / "mixtext.json").read_text())
+    del about["sha256"]
+    (folder / "mixtext.json").write_text(json.dumps(about))
+    return about
+
+
+def test_a_flipped_bit_is_refused_wherever_it_is(folder, tmp_path):
+    generator, names = np.random.default_rng(0), {x.name for x in folder.iterdir()}
+    assert {"mixtext.json", "head.safetensors", "encoder.safetensors", "tokenizer.json"} <= names
+    about = json.loads((folder / "mixtext.json").read_text())
+    assert about["sha256"].keys() == names
+    for name in names - {"mixtext.json"}:
+        path = folder / name
+        whole = path.read_bytes()
+        for place in generator.integers(0, 8 * len(whole), 20):
+            flipped = bytearray(whole)
+            flipped[place // 8] ^= 1 << place % 8
+            path.write_bytes(flipped)
+            said = refusal(load, folder)
+            assert f"{path} is not as it was written" in said and "export the model again" in said
+            assert str(path) in refusal(export_model, folder, tmp_path / "out")
+        path.write_bytes(whole)
+    (folder / "mixtext.json").write_text(json.dumps({**about, "label_names": ["a", "c"]}))
+    assert "mixtext.json is not as it was written" in refusal(load, folder)
+    (folder / "tokenizer.json").unlink()
+    assert "tokenizer.json is not as it was written" in refusal(load, folder)
+
+
+def test_what_is_changed_on_purpose_loads_without_checksums(folder):
+    without_checksums(folder)
+    path = folder / "head.safetensors"
+    save_file({name: weight * 2 for name, weight in load_file(path).items()}, path)
+    assert load(folder).label_names == CORPUS.label_names
+
+
 @pytest.mark.parametrize("name", ["head.safetensors", "encoder.safetensors"])
 def test_damaged_weights_are_refused(folder, name):
+    about = without_checksums(folder)
     whole = (folder / name).read_bytes()
     for broken in (whole[:-1], b""):
         (folder / name).write_bytes(broken)
         assert f"{name} cannot be read" in refusal(load, folder)
     (folder / name).write_bytes(whole)
-    about = json.loads((folder / "mixtext.json").read_text())
     about["model"]["head_width"] = 7
     (folder / "mixtext.json").write_text(json.dumps(about))
     assert "does not fit mixtext.json" in refusal(load, folder)
@@ -95,7 +135,7 @@ def test_damaged_weights_are_refused(folder, name):
     [("single", "classes"), ("pair", "classes"), ("regression", "scores"), ("vectors", "classes")],
 )
 def test_the_one_word_of_earlier_versions_tells_the_target(folder, task, target):
-    about = json.loads((folder / "mixtext.json").read_text())
+    about = without_checksums(folder)
     del about["target"]
     (folder / "mixtext.json").write_text(json.dumps({**about, "task": task}))
     assert load_parts(folder).about["target"] == target
