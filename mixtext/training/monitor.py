@@ -4,6 +4,7 @@ import json
 import math
 import os
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -30,6 +31,17 @@ SPELT = {"method": "Method"}  # to be first
 SHOWN = 10  # guesses, of each kind, and answers
 # These say nothing about the scores, or are told elsewhere.
 NO_HPARAMS = {"name", "data.root", "training.device", "training.log_every"}
+
+_say_it = threading.excepthook
+
+
+def _in_thread(told: threading.ExceptHookArgs) -> None:
+    """Of a full disk TensorBoard tells twice: its thread by a traceback, its caller by an error."""
+    if type(told.thread).__module__ != "tensorboard.summary.writer.event_file_writer":
+        _say_it(told)
+
+
+threading.excepthook = _in_thread
 
 
 class Monitor:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -47,6 +48,11 @@ def good_world(tmp_path_factory, encoder, corpus_file, tagged_files):
     with (world / "rows.jsonl").open("w") as file:
         for number, (text, label) in enumerate(rows):
             file.write(json.dumps({"id": str(number), "text": text, "label": label}) + "\n")
+    if find_spec("pyarrow"):
+        from pyarrow import parquet, table
+
+        texts, labels = zip(*rows, strict=True)
+        parquet.write_table(table({"text": texts, "label": labels}), world / "rows.parquet")
     (world / "rows.tsv").write_text(corpus_file.read_text().replace(",", "\t"))
     for text, label in rows[:12]:
         (world / "folder" / label).mkdir(parents=True, exist_ok=True)
@@ -61,6 +67,9 @@ def good_world(tmp_path_factory, encoder, corpus_file, tagged_files):
     train(world / "recipe.toml", folder=world / "run", quiet=True)
     train(world / "bert.toml", folder=world / "bert", quiet=True)
     train(world / "tagger.toml", folder=world / "tagger", quiet=True)
+    for name in ("run", "bert", "tagger"):
+        shutil.copytree(world / name / "model", world / "checked" / name)
+        drop_checksums(world / name / "model" / "mixtext.json")
     assert mixtext(["active", "run", f"{world}/active.toml", "--run", f"{world}/active"]) == 0
     assert mixtext(["active", "query", f"{world}/active"]) == 0
     assert mixtext(["active", "run", f"{world}/gold.toml", "--run", f"{world}/gold"]) == 0
@@ -82,6 +91,13 @@ def good_world(tmp_path_factory, encoder, corpus_file, tagged_files):
     with (world / "en-xx.jsonl").open("w") as file:
         file.write(json.dumps({"text": "a", "translation": "b"}) + "\n")
     return world
+
+
+def drop_checksums(path):
+    """Makes a model folder one of those in which files may be changed."""
+    about = json.loads(path.read_text())
+    del about["sha256"]
+    path.write_text(json.dumps(about, indent=2))
 
 
 def write_recipes(world, encoder):

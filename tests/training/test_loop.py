@@ -13,6 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 from safetensors.torch import load_file
+from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
 from torch.testing import assert_close
 
 from mixtext.api import train
@@ -449,6 +450,20 @@ def mounted(folder, size):
         return subprocess.run(command, capture_output=True).returncode == 0
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_full_disk_that_tensorboard_meets_is_told_once(tiny, tmp_path, monkeypatch, capsys):
+    (tmp_path / "recipe.toml").write_text(dump_recipe(tiny("training.steps=3")))
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(LocalFileSystem, "append", full)
+    assert main(["train", str(tmp_path / "recipe.toml"), "--run", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert error.splitlines()[-1] == "mixtext: the disk cannot be used: No space left on device."
+    assert "Traceback" not in error
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(tiny, tmp_path, monkeypatch, capsys):

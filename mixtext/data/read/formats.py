@@ -16,7 +16,7 @@ from typing import Any
 from mixtext.data.read.characters import MARK, Decoder
 from mixtext.data.read.options import ReadOptions
 from mixtext.data.read.sniff import FASTTEXT, head_of, said_separator, separator_of
-from mixtext.errors import InputError
+from mixtext.errors import InputError, reason_of
 
 INSTALL = "install it with: pip install datasets pyarrow"
 SYSTEM = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"}  # what zips and folders bring along
@@ -232,7 +232,7 @@ def labelled_line_rows(path: Path, columns: Columns, decode: Decoder) -> Rows:
 def parquet_rows(path: Path, columns: Columns) -> Rows:
     """Rows of a Parquet file; the position is the row's number from 0."""
     try:
-        from pyarrow import ArrowException, parquet
+        from pyarrow import parquet
     except ImportError:
         raise InputError(f"reading {path} needs the package pyarrow: {INSTALL}.") from None
     try:
@@ -243,9 +243,11 @@ def parquet_rows(path: Path, columns: Columns) -> Rows:
                 for cells in batch.to_pylist():
                     yield row, cells
                     row += 1
-    except ArrowException as error:
+    except InputError:
+        raise
+    except Exception as error:  # pyarrow has a dozen kinds
         raise InputError(
-            f"{path} is not a readable Parquet file ({error}): save it anew."
+            f"{path} is not a readable Parquet file ({reason_of(error)}): save it anew."
         ) from None
 
 
