@@ -48,6 +48,7 @@ from mixtext.settings import read_toml
 from mixtext.sweep import RESULTS, parse_axis, sweep
 
 HOME = Path(__file__).resolve().parents[1] / "experiments" / "tables"
+TABLE, CELLS = "table.md", "table.csv"
 SEEDS = "data.split_seed+training.seed"
 MINI = "**A miniature: a random encoder, made-up texts, two steps. The numbers mean nothing.**"
 
@@ -209,6 +210,9 @@ def reproduce(
         names = ", ".join(x.name for x in table.plans)
         raise InputError(f"--only {' '.join(only)}: no sweep begins so; there are {names}.")
     folder = folder.absolute()
+    own = [x for x in (RESULTS, TABLE, CELLS) if (folder / x).exists()]
+    if own and not any(folder.glob("*/*/recipe.toml")):
+        raise InputError(f"{folder / own[0]} is there, but no run: name another with --run.")
     make_folder(folder)
     small = Miniature(folder / "miniature") if mini else None
     failed: dict[str, str] = {}
@@ -259,8 +263,8 @@ def _write(
         if found:
             save_figure(draw_gains(verdicts), folder / "figure.png", dpi=110)
     if rows:
-        write_text(folder / "table.csv", as_csv(rows))
+        write_text(folder / CELLS, as_csv(rows))
     if curves:
         plot_curves(curves, folder / "figure.png")
     text = "\n\n".join([f"# {table.title}", *[MINI] * mini, *shown])
-    write_text(folder / "table.md", text + "\n")
+    write_text(folder / TABLE, text + "\n")

@@ -79,10 +79,10 @@ def test_evaluate_writes_reports(run, call, held, tmp_path, capsys):
     assert "<svg" in (tmp_path / "r.html").read_text() and f"wrote {tmp_path / 'r.html'}" in err
     call("evaluate", run, "--data", held, "--report", tmp_path / "both")
     assert "| class | precision |" in (tmp_path / "both.md").read_text()
-    assert (
-        main(["evaluate", str(run), "--data", str(held), "--report", str(tmp_path / "both")]) == 2
-    )
-    assert "exists already" in capsys.readouterr().err
+    (tmp_path / "both.md").write_text("mine")
+    command = ["evaluate", str(run), "--data", str(held), "--report", str(tmp_path / "both")]
+    assert main(command) == 2 and "both.md exists already" in capsys.readouterr().err
+    assert (tmp_path / "both.md").read_text() == "mine"
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "json", "jsonl", "csv.gz", ""])

@@ -138,6 +138,14 @@ def test_a_sweep_keeps_the_results_of_others(tiny, own, tmp_path, capsys):
     assert contents(mine.parent) == {"results.jsonl": OWN.encode()}
 
 
+@pytest.mark.parametrize("name", ["results.jsonl", "table.md", "table.csv"])
+def test_the_tables_of_others_are_kept(name, own, capsys):
+    mine = own(name)
+    command = ["reproduce", "digits", "--mini", "--run", mine.parent]
+    assert str(mine) in refused(capsys, command)
+    assert contents(mine.parent) == {name: OWN.encode()}
+
+
 def test_a_sweep_stays_in_its_folder(tiny, tmp_path):
     recipe, folder = tmp_path / "recipe.toml", tmp_path / "sweep" / "runs"
     recipe.write_text(dump_recipe(tiny("training.steps=1")), encoding="utf-8")

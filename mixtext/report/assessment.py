@@ -84,16 +84,20 @@ def write_report(blocks: list[Block], path: Path, title: str) -> list[Path]:
         The files.
 
     Raises:
-        InputError: a file that is there already.
+        InputError: a file that is there already and says something else.
     """
     known = path.suffix.lower() in (".html", ".md")
     files = [path] if known else [path.with_name(path.name + x) for x in (".html", ".md")]
-    for file in files:
-        if file.exists():
+    texts = [
+        to_html(blocks, title)
+        if file.suffix.lower() == ".html"
+        else f"# {title}\n\n{to_markdown(blocks)}"
+        for file in files
+    ]
+    for file, text in zip(files, texts, strict=True):
+        # After a kill one of the two may be there.
+        if file.exists() and not (file.is_file() and file.read_bytes() == text.encode()):
             raise InputError(f"{file} exists already: name another file with --report.")
-    for file in files:
-        is_html = file.suffix.lower() == ".html"
-        write_text(
-            file, to_html(blocks, title) if is_html else f"# {title}\n\n{to_markdown(blocks)}"
-        )
+    for file, text in zip(files, texts, strict=True):
+        write_text(file, text)
     return files

@@ -125,7 +125,10 @@ def test_the_report_in_three_forms(assessment, tmp_path):
     assert len(widths) <= 1
     for wrong in (tmp_path / "r", tmp_path / "r.md"):
         with pytest.raises(InputError, match="exists already"):
-            write_report(blocks_of(assessment), wrong, "run")
+            write_report(blocks_of(assessment), wrong, "another run")
+    files[1].unlink()  # as a kill leaves it
+    assert write_report(blocks_of(assessment), tmp_path / "r", "run") == files
+    assert [x.read_text(encoding="utf-8") for x in files] == [page, marked]
     assert write_report([Sentence("x")], tmp_path / "s.md", "run") == [tmp_path / "s.md"]
 
 
