@@ -111,12 +111,14 @@ class Padded:
         types: int64, or None.
         side: int8, 0 in the first text, 1 in the second, −1 for special tokens and padding; or
             None where nobody asks.
+        states: what a frozen part of an encoder made of them, (B, T, H), or None.
     """
 
     ids: Tensor
     mask: Tensor | None = None
     types: Tensor | None = None
     side: Tensor | None = None
+    states: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -139,10 +141,8 @@ class Padded:
         return self._each(lambda x: x[:, :width])
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Padded:
-        return Padded(
-            change(self.ids),
-            *(None if x is None else change(x) for x in (self.mask, self.types, self.side)),
-        )
+        parts = (self.mask, self.types, self.side, self.states)
+        return Padded(change(self.ids), *(None if x is None else change(x) for x in parts))
 
 
 def pad(rows: Sequence[Row], filler: int, pad_to: int = 0) -> Padded:

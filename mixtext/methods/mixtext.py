@@ -17,7 +17,7 @@ arXiv 2209.11055); an averaged copy of the weights makes the guesses (Mean Teach
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
@@ -190,6 +190,7 @@ class MixText(Method):
         draw: tuple[Mix, int] | None = None,
     ) -> Outcome:
         """The combined loss. `draw` (mix, layer) can be given instead of drawn."""
+        batch = replace(batch, rows=model.begun(batch.rows))  # for the guess, the mix, the margin
         rows, labels = batch.rows, batch.labels
         B, Bu, K = len(labels), batch.unlabelled, batch.views
         guesses, metrics = self.guess(model, batch)  # (Bu, C)

@@ -22,12 +22,14 @@ class Encoder(nn.Module):
         bottom: what layer 0 is, in words.
         layers: number of layers above it, L.
         hidden_size: width of the last states, H.
+        frozen: blocks at the bottom that are left as they are, see `MixableEncoder.freeze`.
     """
 
     takes_tokens: ClassVar[bool] = True
     bottom: ClassVar[str] = "embeddings"
     layers: int
     hidden_size: int
+    frozen: int = 0
 
     @property
     def max_tokens(self) -> int | None:

@@ -1,11 +1,14 @@
 """Encoder, pooling and head in one: the model that every method but the taggers trains."""
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 
 from mixtext.data.batches import Padded
 from mixtext.errors import InputError
 from mixtext.mixing.interpolate import POOLED, Layer, Mix, interpolate
 from mixtext.models.base import Encoder, Model, check_branches
+from mixtext.models.encoder import MixableEncoder
 from mixtext.models.heads import POOLS, MlpHead
 
 POOLER = "pooler"  # BERT's dense layer and tanh on the first token's state
@@ -82,14 +85,25 @@ class Classifier(Model):
         logits: Tensor = self.head(self.dropout(pooled))
         return logits
 
+    def begun(self, rows: Padded | Tensor) -> Padded | Tensor:
+        """The rows with what frozen blocks make of them, to be computed once for several calls.
+
+        A copy of the model (a teacher) takes them as well, whose frozen blocks are the same.
+        """
+        if isinstance(rows, Tensor) or not isinstance(self.encoder, MixableEncoder):
+            return rows
+        mask = rows.mask if self.use_mask else None
+        return replace(rows, states=self.encoder.begin(rows.ids, mask, rows.types))
+
     def encode(self, rows: Padded | Tensor, mix: Mix | None, layer: Layer | None) -> Tensor:
         """The pooled vectors, `(B, H)`, mixed at `layer` of the encoder where there is a mix."""
         if isinstance(rows, Tensor):
             last: Tensor = self.encoder(rows, mix=mix, layer=layer)[0]
             return last
         mask = rows.mask if self.use_mask else None
+        more = {} if rows.states is None else {"states": rows.states}
         # Hidden states are mixed in here, between two blocks: see `_MixHooks` in encoder.py.
-        states, mask = self.encoder(rows.ids, mask, mix, layer, rows.types, self.branches)
+        states, mask = self.encoder(rows.ids, mask, mix, layer, rows.types, self.branches, **more)
         if self.pool == POOLER:
             assert self.encoder.pooler is not None
             pooled: Tensor = self.encoder.pooler(states)

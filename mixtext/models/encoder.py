@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,7 @@ class MixableEncoder(Encoder):
         self._blocks_name = _find_blocks(model)
         self.layers, self.hidden_size = len(self.blocks), int(self.config.hidden_size)
         self._live: _MixHooks | None = None  # the hooks of the forward that is running
+        self._recomputes = False
 
     @property
     def blocks(self) -> nn.ModuleList:
@@ -66,6 +67,10 @@ class MixableEncoder(Encoder):
     def freeze(self, blocks: int) -> None:
         """Leaves the embeddings and the lowest blocks as they are; no gradient goes there.
 
+        Nor does it go to what they share with blocks above (relative positions). There is no
+        dropout in them, even in train mode: their states are the row's alone, and serve for all
+        that is computed above, see `begin`.
+
         Args:
             blocks: how many of them, fewer than there are.
 
@@ -77,10 +82,46 @@ class MixableEncoder(Encoder):
                 f"model.freeze is {blocks}, but the encoder has {self.layers} layers: lower it, so "
                 "that one is left to train, or set method to 'frozen'."
             )
-        model: Any = self.model
-        embeddings = getattr(model, "embeddings", None) or model.get_input_embeddings()
-        for part in (embeddings, *self.blocks[:blocks]):
-            part.requires_grad_(False)
+        self.frozen = blocks
+        for part in self._frozen_parts():
+            for weights in part.parameters(recurse=False):
+                weights.requires_grad_(False)
+        self.train(self.training)
+
+    def _frozen_parts(self) -> Iterator[nn.Module]:
+        """All modules but the blocks above, what holds the blocks, and what follows them."""
+        blocks = f"{self._blocks_name}."
+        above = tuple(f"{blocks}{number}." for number in range(self.frozen, self.layers))
+        for name, part in self.model.named_modules():
+            holds = not name or blocks.startswith(f"{name}.")
+            if not holds and not f"{name}.".startswith((*above, "final_norm.", "pooler.")):
+                yield part
+
+    def train(self, mode: bool = True) -> Self:
+        """Train or eval mode; what is frozen stays in eval mode."""
+        super().train(mode)
+        if self.frozen:
+            for part in self._frozen_parts():
+                part.training = False
+        return self
+
+    @torch.no_grad()
+    def begin(self, ids: Tensor, mask: Tensor | None, types: Tensor | None) -> Tensor | None:
+        """States `(B, T, H)` of what is frozen, for `forward`.
+
+        None where nothing is, or where what follows cannot begin with them: with recomputing, and
+        with the convolution that some DeBERTas have beside their first block.
+        """
+        if not self.frozen or self._recomputes or self._has_convolution():
+            return None
+        stop = self.blocks[self.frozen].register_forward_pre_hook(_reach, with_kwargs=True)
+        try:
+            self._run(ids, mask, types)
+        except _Reached as reached:
+            return reached.states
+        finally:
+            stop.remove()
+        raise AssertionError("no block above the frozen ones was run")
 
     @property
     def pooler(self) -> nn.Module | None:
@@ -101,6 +142,7 @@ class MixableEncoder(Encoder):
         layer: int | None = None,
         types: Tensor | None = None,
         branches: str = "shared",
+        states: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Encodes a batch; with `mix`, every row is mixed with its partner at `layer`.
 
@@ -116,6 +158,7 @@ class MixableEncoder(Encoder):
             branches: "shared" runs the trunk once and gathers the partner's states: half the work,
                 but a row that serves twice carries the same dropout. "independent" gives
                 each partner its own dropout, as the official code does. Equal without dropout.
+            states: what `begin` made of the rows; unused where `layer` is among what is frozen.
 
         Returns:
             States `(B, T, H)`, and their mask `(B, T)`: the union after a mix, None without one.
@@ -124,45 +167,76 @@ class MixableEncoder(Encoder):
             InputError: no such layer, no such kind of branches, or `mix` does not fit the batch.
         """
         if mix is None:
-            return self._run(ids, mask, types), mask
+            return self._run(ids, mask, types, states), mask
         rows = len(ids)
         check_branches(branches)
         layer = self.check_mix(rows, mix, layer)
         mix = mix.to(ids.device)
+        if layer < self.frozen:
+            states = None
         union = None if mask is None else torch.maximum(mask, mask[mix.partner])  # (B, T)
         if branches == "independent":
             ids = torch.cat([ids, ids[mix.partner]])  # (2B, T)
             mask = None if mask is None else torch.cat([mask, mask[mix.partner]])
             types = None if types is None else torch.cat([types, types[mix.partner]])
+            states = None if states is None else torch.cat([states, states[mix.partner]])
             partner: Tensor | slice = slice(rows, 2 * rows)
         else:
             partner = mix.partner
         self._live = _MixHooks(self.blocks, layer, slice(0, rows), partner, mix.lam)
         try:
-            with self._live:
+            # Blocks begin with `states` first of all, and mix what they begin with.
+            with self._beginning_with(states), self._live:
                 return self._run(ids, mask, types), union  # (B, T, H), (B, T)
         finally:
             self._live = None
 
-    def _run(self, ids: Tensor, mask: Tensor | None, types: Tensor | None) -> Tensor:
+    def _run(
+        self, ids: Tensor, mask: Tensor | None, types: Tensor | None, states: Tensor | None = None
+    ) -> Tensor:
         kwargs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "return_dict": True}
         if types is not None and "token_type_ids" in _parameters(self.model):
             kwargs["token_type_ids"] = types
-        states: Tensor = self.model(**kwargs).last_hidden_state
-        return states
+        with self._beginning_with(states):
+            last: Tensor = self.model(**kwargs).last_hidden_state
+        return last
+
+    @contextmanager
+    def _beginning_with(self, states: Tensor | None) -> Iterator[None]:
+        """Leaves the frozen blocks out: the first above them is handed `states`, unless None."""
+        if states is None:
+            yield
+            return
+        path, _, name = self._blocks_name.rpartition(".")
+        parent, blocks = self.model.get_submodule(path), self.blocks
+
+        def hand(block: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict]:
+            call = inspect.signature(block.forward).bind(*args, **kwargs)
+            call.arguments["hidden_states"] = states
+            return call.args, call.kwargs
+
+        handle = blocks[self.frozen].register_forward_pre_hook(hand, with_kwargs=True)
+        setattr(parent, name, blocks[self.frozen :])
+        try:
+            yield
+        finally:
+            setattr(parent, name, blocks)
+            handle.remove()
+
+    def _has_convolution(self) -> bool:
+        kind, kernel = self.config.model_type, getattr(self.config, "conv_kernel_size", 0)
+        return bool(kind == "deberta-v2" and kernel)
 
     def check_mix(self, rows: int, mix: Mix, layer: int | None) -> int:
         """As in `Encoder`."""
         layer = super().check_mix(rows, mix, layer)
         # DeBERTa's convolution reads the embeddings a second time, behind block 0 and out of a
         # block hook's sight: a mix beside it would reach only one of its two inputs.
-        conv = self.config.model_type == "deberta-v2" and getattr(
-            self.config, "conv_kernel_size", 0
-        )
-        if conv and (layer == 0 or self.layers == 1):
+        if self._has_convolution() and (layer == 0 or self.layers == 1):
             raise InputError(
                 f"Cannot mix at layer {layer}: this DeBERTa encoder has a convolution "
-                f"(conv_kernel_size = {conv}) beside its first block; choose a higher layer."
+                f"(conv_kernel_size = {self.config.conv_kernel_size}) beside its first block; "
+                "choose a higher layer."
             )
         return layer
 
@@ -201,12 +275,26 @@ class MixableEncoder(Encoder):
         except ValueError as error:
             name = type(self.model).__name__
             raise InputError(f"{name} does not support gradient checkpointing.") from error
+        self._recomputes = True
 
     def _checkpoint_contexts(self) -> tuple[AbstractContextManager, AbstractContextManager]:
         # Earlier versions of transformers 5 recompute a block with its hooks. By then the hooks of
         # the forward are gone, so the recompute brings them back. Later versions recompute what is
         # inside the hooks, and these stay silent.
         return nullcontext(), self._live or nullcontext()
+
+
+class _Reached(Exception):
+    """Carries the states that a block is handed out of the model, whose rest is not run."""
+
+    def __init__(self, states: Tensor) -> None:
+        super().__init__()
+        self.states = states
+
+
+def _reach(block: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+    call = inspect.signature(block.forward).bind(*args, **kwargs)
+    raise _Reached(call.arguments["hidden_states"])
 
 
 class _MixHooks:

@@ -29,7 +29,7 @@ class ModelSettings(Settings):
             `last` one, the mean scaled to length 1 (`unit`), or what BERT's own `pooler` makes of
             the first; `auto`: max for kim_cnn, last for lstm, else mean.
         freeze: leave the embeddings and so many of the lowest blocks of a transformer as they are:
-            a step takes less time and memory. 0: train all.
+            a step takes less time and memory. They have no dropout then. 0: train all.
         head_width: width of the head's hidden layer; 0: the head is one affine layer.
         dropout: on the pooled vector. Kim's CNN: 0.5.
         branches: of a mix: `shared` runs the trunk once for both partners; `independent` runs it
