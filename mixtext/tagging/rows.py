@@ -41,7 +41,7 @@ class TaggedRows(Padded):
         """The same rows on another device."""
         moved = super().to(device)
         case = None if self.case is None else self.case.to(device)
-        return TaggedRows(moved.ids, moved.mask, moved.types, moved.side, case)
+        return TaggedRows(moved.ids, moved.mask, moved.types, moved.side, case=case)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class SentenceTokens:
             first, last = self.tokens.offsets[row], self.tokens.offsets[row + 1]
             case[place, : last - first] = self.case[first:last]
         return TaggedRows(
-            padded.ids, padded.mask, padded.types, padded.side, torch.from_numpy(case)
+            padded.ids, padded.mask, padded.types, padded.side, case=torch.from_numpy(case)
         )
 
 
