@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stderr
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -53,6 +53,8 @@ def train(
 
         mixtext train experiments/quickstart.toml method=tmix data.labels_per_class=10
 
+    `torchrun --nproc-per-node 2 -m mixtext train …` shares every batch among two processes.
+
     Args:
         recipe: the recipe, a TOML file; `mixtext new-recipe` writes one for your data.
         overrides: fields to change, such as training.steps=50 or mixtext.temperature=0.3.
@@ -64,11 +66,13 @@ def train(
     """
     from mixtext.api import load_recipe, prepare
     from mixtext.api import train as train_it
+    from mixtext.training.distributed import first_alone
 
     loaded = load_recipe(recipe, overrides)
     folder = run or Path("runs") / loaded.name
     if dry_run:
-        prepared = prepare(loaded)
+        with first_alone():
+            prepared = prepare(loaded)
         print(prepared.describe())
         if told := prepared.rivals():
             print(f"a second  {told}")
@@ -409,8 +413,19 @@ def main(arguments: list[str] | None = None) -> int:
             f"{', '.join(commands)}."
         )
         return 2
+    if os.environ.get("TORCHELASTIC_RUN_ID") and arguments[:1] != ["train"]:
+        _complain("torchrun is for `mixtext train` alone: call other commands without it.")
+        return 2
     try:
-        with _silence() if quiet else nullcontext():
+        with ExitStack() as around:
+            if quiet or _rank("RANK"):
+                around.enter_context(_silence())
+            if _rank("RANK"):  # the first process speaks for all
+                around.enter_context(redirect_stdout(sys.stderr))
+            if os.environ.get("TORCHELASTIC_RUN_ID"):
+                from mixtext.training.distributed import joined
+
+                around.enter_context(joined())
             return int(
                 tyro.extras.subcommand_cli_from_dict(
                     commands,
@@ -458,7 +473,14 @@ def _silence() -> Iterator[None]:
         _loud.pop()
 
 
+def _rank(of: str) -> int:
+    """Which of torchrun's processes this is, of all (RANK) or of this machine's (LOCAL_RANK)."""
+    return int(os.environ[of]) if os.environ.get("TORCHELASTIC_RUN_ID") else 0
+
+
 def _complain(sentence: object) -> None:
+    if _rank("LOCAL_RANK"):
+        return
     print(f"mixtext: {shown(sentence)}", file=_loud[-1] if _loud else sys.stderr)
 
 

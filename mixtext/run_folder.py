@@ -35,6 +35,7 @@ from mixtext.files import WAY_OUT, checksum, locked, make_folder, read_json, wri
 from mixtext.models.folder import has_model
 from mixtext.recipe import AnyRecipe, build_recipe, dump_recipe, flat
 from mixtext.settings import read_toml
+from mixtext.training.distributed import alike, first_alone, number, of_first, processes
 from mixtext.training.loop import Trainer
 
 P = TypeVar("P")  # a predictor
@@ -68,6 +69,7 @@ def environment(
         "commit": commit(),
         "device": str(device),
         "threads": torch.get_num_threads(),
+        "processes": processes(),
         "data": data,
         "files": {what: _described(place) for what, place in files.items()},
     }
@@ -130,6 +132,12 @@ def _changes(folder: Path, path: Path, now: dict[str, Any]) -> list[str]:
         raise InputError(
             f"{changed[0]} of run folder {folder} have changed since it began: bring them back, or "
             "start anew in another folder with --run."
+        )
+    if (were := before.get("processes", 1)) != processes():
+        raise InputError(
+            f"run folder {folder} was begun by {were} process{'es' * (were > 1)}, not by "
+            f"{processes()}, and another number draws other dropout: start as many (torchrun's "
+            "--nproc-per-node), or start anew in another folder with --run."
         )
     then, is_ = (
         {**x.get("packages", {}), "commit": x.get("commit"), "threads": x.get("threads")}
@@ -356,10 +364,12 @@ class PreparedRun(ABC, Generic[P]):
         """Trains in a run folder, see `train_in`; writes result and model, gives the result."""
         started = time.time()
         outcome = self.trainer.fit(folder, self.class_names, flat(self.recipe), quiet)
-        self.export(folder / "model")
-        clock = {"seconds": round(time.time() - started, 1)}
-        result = {**self.about(), **outcome, "mixtext": made_by(), "clock": clock}
-        write_json(folder / "result.json", result)
+        if not number():
+            self.export(folder / "model")
+            clock = {"seconds": round(time.time() - started, 1)}
+            result = {**self.about(), **outcome, "mixtext": made_by(), "clock": clock}
+            write_json(folder / "result.json", result)
+        alike(None)
         return read_json(folder / "result.json")  # as whoever reads it later finds it
 
 
@@ -384,18 +394,29 @@ def train_in(
         need_model: of a finished run whose model is gone, make the model again: from its last
             checkpoint, or without one by the same training, which gives the same.
     """
+    if number():  # beside the process that opens the folder, which does as follows
+        finished: Any = of_first(None)
+        if finished:
+            return Result(folder, finished, partial(load, folder))
+        with first_alone():
+            run = prepare()
+        values = run.fit(folder, quiet=True)
+        return Result(folder, values, run.predictor)
     with open_folder(folder, recipe, resume, need_model) as opened:
-        if opened.result is not None:
-            return Result(folder, opened.result, partial(load, folder))
+        if (finished := of_first(opened.result)) is not None:
+            return Result(folder, finished, partial(load, folder))
         if (folder / "active.json").is_file():
             raise InputError(
                 f"{folder} holds rounds of active learning: go on with them by `mixtext active "
                 "run`, or name another folder with --run."
             )
-        run = prepare()
-        notes = opened.begin(recipe, run.environment())
+        with first_alone():
+            run = prepare()
+            notes = opened.begin(recipe, run.environment())
         if (folder / "result.json").is_file():
             notes.append(f"the model of {folder} is gone: it is made again")
+        if processes() > 1:
+            notes.append(f"{processes()} processes share the rows of each batch")
         if not quiet:
             lines = [run.describe(), *(f"note      {note}" for note in notes)]
             print("\n".join(lines), file=sys.stderr)

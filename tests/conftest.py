@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,8 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from mixtext.recipe import build_recipe, make_recipe
 from mixtext.tagging.recipe import TaggingRecipe
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # The models here are tiny: threads cost more than they bring, and one thread repeats bit for bit.
 torch.set_num_threads(1)
@@ -152,6 +157,28 @@ def tiny(encoder, corpus_file):
         return make_recipe(values, overrides)
 
     return recipe
+
+
+@pytest.fixture(scope="session")
+def torchrun():
+    """(processes, arguments) → what torchrun says that has come to its end; see `start`."""
+
+    def run(count, *arguments, code=0):
+        process = start_torchrun(count, *arguments)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == code, err
+        return out, err
+
+    return run
+
+
+def start_torchrun(count, *arguments):
+    """Starts a script, or `-m` and a module, in so many processes of one thread."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={count}", *map(str, arguments)]
+    around = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=around)
 
 
 # ---- tagging

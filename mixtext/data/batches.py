@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -123,16 +123,16 @@ class Padded:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def to(self, device: torch.device) -> Padded:
+    def to(self, device: torch.device) -> Self:
         """The same rows on another device."""
         return self._each(lambda x: x.to(device))
 
-    def __getitem__(self, index: Tensor) -> Padded:
+    def __getitem__(self, index: Tensor) -> Self:
         """Some of the rows; negative indices count from the end."""
         index = index.to(self.ids.device)
         return self._each(lambda x: x[index])
 
-    def trimmed(self) -> Padded:
+    def trimmed(self) -> Self:
         """The same rows, no wider than the longest of them."""
         if self.mask is None:
             return self
@@ -140,9 +140,9 @@ class Padded:
         width = max(1, int((self.mask * positions).max()))
         return self._each(lambda x: x[:, :width])
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Padded:
-        parts = (self.mask, self.types, self.side, self.states)
-        return Padded(change(self.ids), *(None if x is None else change(x) for x in parts))
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        changed: Any = {k: x if x is None else change(x) for k, x in vars(self).items()}
+        return replace(self, **changed)
 
 
 def pad(rows: Sequence[Row], filler: int, pad_to: int = 0) -> Padded:

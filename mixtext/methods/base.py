@@ -120,6 +120,7 @@ class MethodOf(Settings, Generic[M, B]):
         unlabelled: it learns from unlabelled rows too.
         views: it looks at views of them.
         steps: it trains in steps; False: `warm_up` is all there is, see `probe.py`.
+        divides: of a batch it asks the model for outputs alone, so that processes can share it.
     """
 
     paper: ClassVar[str]
@@ -129,6 +130,7 @@ class MethodOf(Settings, Generic[M, B]):
     unlabelled: ClassVar[bool] = False
     views: ClassVar[bool] = False
     steps: ClassVar[bool] = True
+    divides: ClassVar[bool] = True
 
     @classmethod
     def takes(cls, rows: str, target: str) -> bool:

@@ -54,6 +54,7 @@ class SSMix(Method):
     name: ClassVar[str] = "ssmix"
     paper: ClassVar[str] = "Yoon et al., Findings of ACL 2021 (arXiv 2106.08062)"
     targets: ClassVar[tuple[str, ...]] = ("classes",)
+    divides: ClassVar[bool] = False  # saliencies are gradients inside the encoder
     mixes: ClassVar[str] = "spans of token ids, chosen by saliency"
 
     share: Annotated[float, Interval(gt=0, le=1)] = 0.1

@@ -24,7 +24,8 @@ class Mix:
 
     Attributes:
         lam: weight of the row itself, in [0, 1]; shape `()` for the batch or `(B,)` one a row.
-        partner: index of the row that each row mixes with, int64, shape `(B,)`.
+        partner: index of the row that each row mixes with, int64, shape `(B,)`. Where there are
+            more rows than B, the others are partners alone, and nothing comes out for them.
     """
 
     lam: Tensor
@@ -95,4 +96,4 @@ def blend(a: Tensor, b: Tensor, lam: Tensor) -> Tensor:
 
 def interpolate(x: Tensor, mix: Mix) -> Tensor:
     """Mixes each row of `x` (B, ...) with its partner: mixup, equation 1 (arXiv 1710.09412)."""
-    return blend(x, x[mix.partner], mix.lam)
+    return blend(x[: len(mix.partner)], x[mix.partner], mix.lam)

@@ -168,22 +168,23 @@ class MixableEncoder(Encoder):
         """
         if mix is None:
             return self._run(ids, mask, types, states), mask
-        rows = len(ids)
         check_branches(branches)
-        layer = self.check_mix(rows, mix, layer)
+        layer = self.check_mix(len(ids), mix, layer)
         mix = mix.to(ids.device)
         if layer < self.frozen:
             states = None
-        union = None if mask is None else torch.maximum(mask, mask[mix.partner])  # (B, T)
+        rows = len(mix.partner)
+        own, partner = slice(0, rows), mix.partner
+        union = None if mask is None else torch.maximum(mask[own], mask[partner])  # (B, T)
+        met: Tensor | slice = partner
         if branches == "independent":
-            ids = torch.cat([ids, ids[mix.partner]])  # (2B, T)
-            mask = None if mask is None else torch.cat([mask, mask[mix.partner]])
-            types = None if types is None else torch.cat([types, types[mix.partner]])
-            states = None if states is None else torch.cat([states, states[mix.partner]])
-            partner: Tensor | slice = slice(rows, 2 * rows)
-        else:
-            partner = mix.partner
-        self._live = _MixHooks(self.blocks, layer, slice(0, rows), partner, mix.lam)
+            both = torch.cat([torch.arange(rows, device=ids.device), partner])  # (2B,)
+            ids = ids[both]
+            mask = None if mask is None else mask[both]
+            types = None if types is None else types[both]
+            states = None if states is None else states[both]
+            met = slice(rows, 2 * rows)
+        self._live = _MixHooks(self.blocks, layer, own, met, mix.lam)
         try:
             # Blocks begin with `states` first of all, and mix what they begin with.
             with self._beginning_with(states), self._live:

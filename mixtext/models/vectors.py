@@ -132,6 +132,6 @@ class SmallCnn(VectorEncoder):
 
 def _mix_rows(states: Tensor, mix: Mix) -> Tensor:
     """Mixes each row with its partner; λ·x + (1 − λ)·x need not be x, so own partners stay."""
-    own = mix.partner == torch.arange(len(states), device=states.device)  # (B,)
+    own = mix.partner == torch.arange(len(mix.partner), device=states.device)  # (B,)
     own = own.reshape(-1, *[1] * (states.ndim - 1))
-    return torch.where(own, states, interpolate(states, mix))
+    return torch.where(own, states[: len(own)], interpolate(states, mix))

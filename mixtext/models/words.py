@@ -81,7 +81,7 @@ class WordEncoder(SmallEncoder):
             embedded = embedded * mask.unsqueeze(-1).to(embedded.dtype)
         union = mask
         if mix is not None and mask is not None:
-            union = torch.maximum(mask, mask[mix.partner])  # (B, T)
+            union = torch.maximum(mask[: len(mix.partner)], mask[mix.partner])  # (B, T)
         if mix is not None and layer == 0:
             return self.encode(interpolate(embedded, mix), union), union
         states = self.encode(embedded, mask)  # (B, T, H)

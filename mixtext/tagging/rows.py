@@ -37,12 +37,6 @@ class TaggedRows(Padded):
 
     case: Tensor | None = None
 
-    def to(self, device: torch.device) -> "TaggedRows":
-        """The same rows on another device."""
-        moved = super().to(device)
-        case = None if self.case is None else self.case.to(device)
-        return TaggedRows(moved.ids, moved.mask, moved.types, moved.side, case=case)
-
 
 @dataclass(frozen=True)
 class SentenceTokens:

@@ -24,6 +24,7 @@ from mixtext.tagging.settings import TaggerSettings
 from mixtext.tagging.tagger import Tagger, build_tagger
 from mixtext.tagging.tags import OUTSIDE, kinds_of
 from mixtext.training.device import autocast, choose_device
+from mixtext.training.distributed import added_up, own_part
 from mixtext.training.loop import Trainer
 from mixtext.training.settings import TrainingSettings
 
@@ -36,8 +37,8 @@ def tag_probabilities(
     device = next(model.parameters()).device
     training = model.training
     model.eval()
-    flat = np.empty((int(tokens.word_offsets[-1]), model.head.out_features), dtype=np.float32)
-    for rows in in_length_order(tokens.tokens.lengths, batch):
+    flat = np.zeros((int(tokens.word_offsets[-1]), model.head.out_features), dtype=np.float32)
+    for rows in own_part(in_length_order(tokens.tokens.lengths, batch)):
         padded = tokens.rows(rows).to(device)
         with autocast(precision, device):
             logits = model(padded)
@@ -47,7 +48,7 @@ def tag_probabilities(
             at = np.flatnonzero(spoken >= 0)
             flat[spoken[at]] = p[place, at]
     model.train(training)
-    return np.split(flat, tokens.word_offsets[1:-1])
+    return np.split(added_up(flat), tokens.word_offsets[1:-1])
 
 
 def tag_metrics(corpus: TaggedCorpus, probabilities: list[np.ndarray]) -> dict[str, float]:

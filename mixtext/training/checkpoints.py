@@ -199,3 +199,17 @@ class Checkpoints:
         """The best weights so far, or None where nothing was selected."""
         best = self.index.get("best")
         return None if best is None else load_tensors(self.whole(best))
+
+
+class ReadCheckpoints(Checkpoints):
+    """The same, for a process beside the one that writes them."""
+
+    def save(self, *state: Any) -> None:
+        """Nothing."""
+
+    def save_best(self, step: int, model: nn.Module) -> str:
+        """Nothing."""
+        return ""
+
+    def tidy(self) -> None:
+        """Nothing."""

@@ -1,5 +1,6 @@
 """Where a training computes, and how precisely."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch.backends.mkldnn import is_available as has_onednn
 
 from mixtext.errors import InputError
+from mixtext.training.distributed import is_joined
 
 
 def choose_device(name: str) -> torch.device:
@@ -20,6 +22,15 @@ def choose_device(name: str) -> torch.device:
         raise InputError(
             f"training.device {name!r} is not available here: use 'auto' or 'cpu'."
         ) from None
+    if device.type == "cuda" and is_joined():
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        gpus = torch.cuda.device_count() if device.index is None else 1
+        if here > gpus:
+            raise InputError(
+                f"training.device is {name!r}, which gives {here} processes {gpus} GPU"
+                f"{'s' * (gpus > 1)}, and each needs its own: use 'auto' and as many processes "
+                "(--nproc-per-node) as the machine has GPUs."
+            )
     return device
 
 

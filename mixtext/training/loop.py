@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic
 
@@ -10,10 +11,19 @@ import numpy as np
 import torch
 
 from mixtext.assessment import Assessment
+from mixtext.errors import InputError
 from mixtext.methods.base import B, FeedOf, M, MethodOf, Outcome, Progress
-from mixtext.training.checkpoints import Checkpoints
+from mixtext.training.checkpoints import Checkpoints, ReadCheckpoints
 from mixtext.training.device import autocast
-from mixtext.training.monitor import Monitor
+from mixtext.training.distributed import (
+    alike,
+    is_joined,
+    number,
+    own_dropout,
+    processes,
+    shared_loss,
+)
+from mixtext.training.monitor import Deaf, Monitor
 from mixtext.training.optimiser import make_optimiser, set_rates
 from mixtext.training.settings import Plan, TrainingSettings, plan_steps
 
@@ -71,6 +81,11 @@ class Trainer(Generic[M, B]):
 
     def __post_init__(self) -> None:
         """Attaches the method's memory, plans the steps, makes the optimiser."""
+        if is_joined() and not self.method.divides:
+            raise InputError(
+                f"method {self.method.name} looks into the encoder at all rows of a batch, which "
+                "several processes cannot share: train it without torchrun."
+            )
         steps = self.method.steps
         self.plan = (
             plan_steps(self.settings, len(self.feed.labelled.rows)) if steps else Plan(0, 1, 1, 1)
@@ -80,6 +95,11 @@ class Trainer(Generic[M, B]):
         self.optimiser = make_optimiser(self.model, self.settings)
         self.model.train()
 
+    @cached_property
+    def loss(self) -> Callable[[B, Progress, np.random.Generator], Outcome]:
+        """The method's loss of the model; made when the weights are those of the first step."""
+        return shared_loss(self.method, self.model)
+
     def step(self, step: int, collect: Callable[[Outcome, B], None]) -> float:
         """Training step number `step` (from 0): batches, gradients, update. Returns the loss.
 
@@ -88,6 +108,7 @@ class Trainer(Generic[M, B]):
         """
         settings = self.settings
         set_rates(self.optimiser, settings, step, self.plan.total)
+        own_dropout(settings.seed, step)
         plan = self.plan
         progress = Progress(step, plan.total, step / plan.epoch, plan.total / plan.epoch)
         total = 0.0
@@ -96,11 +117,11 @@ class Trainer(Generic[M, B]):
             batch = self.feed.batch(step * settings.accumulate + part, self.generator)
             batch = batch.to(self.device)
             with autocast(settings.precision, self.device):
-                outcome = self.method.loss(self.model, batch, progress, self.generator)
+                outcome = self.loss(batch, progress, self.generator)
             loss = outcome.loss.item()
             self._check_finite("loss", loss, step, batch.row_ids)
             row_ids += batch.row_ids
-            (outcome.loss / settings.accumulate).backward()
+            (outcome.loss * (processes() / settings.accumulate)).backward()  # see `shared_loss`
             collect(outcome, batch)
             total += loss / settings.accumulate
         weights = [p for group in self.optimiser.param_groups for p in group["params"]]
@@ -147,10 +168,18 @@ class Trainer(Generic[M, B]):
             InputError: what the folder holds is damaged; it is left as it is.
         """
         plan = self.plan
-        checkpoints = Checkpoints(folder / "checkpoints")
+        kind = ReadCheckpoints if number() else Checkpoints
+        checkpoints = kind(folder / "checkpoints")
         saved = checkpoints.load(self.model, self.optimiser, self.generator)
+        if not alike(saved):
+            raise InputError(
+                f"{folder} is not the same for all processes: name a folder that all machines "
+                "share with --run."
+            )
         checkpoints.tidy()
-        monitor = Monitor(folder, class_names, plan.total, saved, quiet, self.text_of)
+        monitor: Any = Deaf()
+        if not number():
+            monitor = Monitor(folder, class_names, plan.total, saved, quiet, self.text_of)
         state = TrainingState()
         if saved is not None:
             monitor.say(f"going on from the checkpoint at step {saved['step']}")
@@ -242,6 +271,7 @@ class Trainer(Generic[M, B]):
         hparams: dict[str, Any],
     ) -> dict[str, Any]:
         model = self.method.evaluated(self.model)
+        alike(state.step)  # waits until the first process has written them
         best = checkpoints.best_weights()
         if best is not None:
             model.load_state_dict(best, strict=False)  # the memory is not among them

@@ -319,6 +319,14 @@ class Monitor:
         tqdm.write(text, file=sys.stderr)
 
 
+class Deaf:
+    """What a process has for a monitor beside the one that writes: nothing is done by it."""
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        """Any method of a monitor."""
+        return lambda *values: 0
+
+
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     cells = [[literal(x) for x in row] for row in rows]
     return markdown_table([head, *cells]) if cells else "none"

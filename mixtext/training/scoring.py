@@ -9,6 +9,7 @@ from mixtext.data.batches import Source, in_length_order
 from mixtext.errors import InputError
 from mixtext.models.classifier import Classifier
 from mixtext.training.device import autocast
+from mixtext.training.distributed import added_up, own_part
 
 
 @torch.no_grad()
@@ -28,18 +29,16 @@ def predict_rows(
     device = next(model.parameters()).device
     training = model.training
     model.eval()
-    result: np.ndarray | None = None
-    for places in in_length_order(source.lengths[rows], batch):
+    result = np.zeros((len(rows), model.head.outputs), dtype=np.float32)
+    for places in own_part(in_length_order(source.lengths[rows], batch)):
         picked: list[Any] = [source.row(i) for i in rows[places]]
         padded = source.collate(picked, pad_to).to(device)
         with autocast(precision, device):
             outputs = model(padded).float()  # (B, C)
         answers = outputs if outputs.shape[1] == 1 else torch.softmax(outputs, dim=-1)
-        if result is None:
-            result = np.empty((len(rows), answers.shape[1]), dtype=np.float32)
         result[places] = answers.cpu().numpy()
     model.train(training)
-    return result if result is not None else np.empty((0, 0), dtype=np.float32)
+    return added_up(result)
 
 
 def refuse_no_numbers(answers: np.ndarray) -> None:
