@@ -24,16 +24,17 @@ class Mix:
 
     Attributes:
         lam: weight of the row itself, in [0, 1]; shape `()` for the batch or `(B,)` one a row.
-        partner: index of the row that each row mixes with, int64, shape `(B,)`. Where there are
-            more rows than B, the others are partners alone, and nothing comes out for them.
+        partner: index of the row that each row mixes with, int64, shape `(B,)`.
+        extra: rows behind these B that are partners alone, and for which nothing comes out.
     """
 
     lam: Tensor
     partner: Tensor
+    extra: int = 0
 
     def to(self, device: torch.device | str) -> Mix:
         """The same draw on another device."""
-        return Mix(self.lam.to(device), self.partner.to(device))
+        return Mix(self.lam.to(device), self.partner.to(device), self.extra)
 
 
 def draw_lam(
@@ -95,5 +96,5 @@ def blend(a: Tensor, b: Tensor, lam: Tensor) -> Tensor:
 
 
 def interpolate(x: Tensor, mix: Mix) -> Tensor:
-    """Mixes each row of `x` (B, ...) with its partner: mixup, equation 1 (arXiv 1710.09412)."""
+    """Mixes rows of `x` (B + extra, ...) with their partners: mixup, eq. 1 (arXiv 1710.09412)."""
     return blend(x[: len(mix.partner)], x[mix.partner], mix.lam)

@@ -65,9 +65,8 @@ class Encoder(nn.Module):
                 f"Cannot mix at layer {layer}: this encoder has {self.layers} layers, so layer "
                 f"must be from 0 ({self.bottom}) to {self.layers}."
             )
-        mixed = mix.partner.numel()
-        fits = mix.partner.ndim == 1 and mixed <= rows and mix.lam.shape in ((), (mixed,))
-        if not fits:
+        mixed = rows - mix.extra
+        if tuple(mix.partner.shape) != (mixed,) or tuple(mix.lam.shape) not in ((), (mixed,)):
             raise InputError(
                 f"The mix has {tuple(mix.partner.shape)} partners and λ of shape "
                 f"{tuple(mix.lam.shape)}, which do not fit a batch of {rows} rows."

@@ -140,7 +140,7 @@ def shared_loss(
     """
     if not is_joined():
         return partial(method.loss, model)
-    return DistributedDataParallel(_SharedLoss(method, model), broadcast_buffers=False)
+    return DistributedDataParallel(_SharedLoss(method, model))
 
 
 class _SharedLoss(nn.Module, Generic[M, B]):
@@ -172,17 +172,19 @@ def _shared_rows(model: Model) -> Iterator[None]:
         share = math.ceil(len(order) / processes())
         first = number() * share
         own = [order[k % len(order)] for k in range(first, first + share)]  # the last may be twice
-        others = {partner[row]: None for row in own} if mix is not None else {}
-        there = {row: k for k, row in enumerate([*own, *(x for x in others if x not in own)])}
+        needed = dict.fromkeys([*own, *(partner[row] for row in own)])
+        there = {row: k for k, row in enumerate(needed)}
         if mix is not None:
             met = torch.tensor([there[partner[row]] for row in own], device=mix.partner.device)
-            call.arguments["mix"] = Mix(mix.lam[own] if mix.lam.ndim else mix.lam, met)
+            lam = mix.lam[own] if mix.lam.ndim else mix.lam
+            call.arguments["mix"] = Mix(lam, met, extra=len(there) - len(own))
         call.arguments["rows"] = rows[torch.tensor([*there], dtype=torch.int64)]
         return call.args, call.kwargs
 
     def after(model: nn.Module, args: tuple, outputs: Tensor) -> Tensor:
-        parts = [torch.empty_like(outputs.detach()) for _ in range(processes())]
-        dist.all_gather(parts, outputs.detach().contiguous())
+        own = outputs.detach().contiguous()
+        parts = [torch.empty_like(own) for _ in range(processes())]
+        dist.all_gather(parts, own)
         parts[number()] = outputs  # the one with a gradient
         return torch.cat(parts)[places.to(outputs.device)]
 

@@ -125,7 +125,7 @@ def workers(process):
     return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
 
 
-def test_killed_and_resumed_by_as_many_it_is_the_same_run(tiny, written, torchrun, tmp_path, capsys):
+def test_killed_and_resumed_it_is_the_same_run(tiny, written, torchrun, tmp_path, capsys):
     """With dropout: each process draws the same again."""
     often = ("training.steps=12", "training.evaluate_every=4", "training.checkpoint_every=3")
     path = written(tiny("method=mixtext", "mixtext.layers=[7]", *often, "training.accumulate=2"))
