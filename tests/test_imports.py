@@ -57,6 +57,7 @@ RANKS = {
     "active_commands": 15,
     "model_commands": 15,
     "cli": 16,
+    "__main__": 17,
 }
 
 BACKTRANSLATE_MAY_BE_IMPORTED_BY = {
