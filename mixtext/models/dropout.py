@@ -159,15 +159,20 @@ def hasten(model: nn.Module) -> None:
     Attention of families that compute their own (DeBERTa, MPNet), or that was chosen otherwise than
     as sdpa, stays too.
     """
-    from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.masking_utils import sdpa_mask
-
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.Dropout:
                 setattr(parent, name, Dropout(child.p).train(child.training))
     config: Any = model.config
     if config._attn_implementation == "sdpa":
-        AttentionInterface.register(ATTENTION, _attention_forward)
-        AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+        register()
         config._attn_implementation = ATTENTION
+
+
+def register() -> None:
+    """Tells transformers of this attention; a pickled model needs it in its new process."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(ATTENTION, _attention_forward)
+    AttentionMaskInterface.register(ATTENTION, sdpa_mask)

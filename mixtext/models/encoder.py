@@ -17,7 +17,7 @@ from torch.utils.hooks import RemovableHandle
 from mixtext.errors import InputError
 from mixtext.mixing.interpolate import Mix, blend
 from mixtext.models.base import Encoder, check_branches
-from mixtext.models.dropout import hasten
+from mixtext.models.dropout import hasten, register
 
 
 class MixableEncoder(Encoder):
@@ -46,6 +46,11 @@ class MixableEncoder(Encoder):
         self.layers, self.hidden_size = len(self.blocks), int(self.config.hidden_size)
         self._live: _MixHooks | None = None  # the hooks of the forward that is running
         self._recomputes = False
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Unpickles, perhaps in another process than the one that has made it."""
+        super().__setstate__(state)
+        register()
 
     @property
     def blocks(self) -> nn.ModuleList:
