@@ -124,13 +124,15 @@ def backtranslate_options(words):
 @pytest.mark.parametrize("command", [x for x in commands() if x not in UNCHECKED])
 def test_commands_are_understood(command, parsed, tmp_path):
     program, *words = split(command)
+    if program == ".venv/bin/torchrun":  # a module, or a script
+        module = "mixtext" in words
+        program = "mixtext" if module else ".venv/bin/python"
+        words = words[words.index("mixtext") + 1 :] if module else words[2:]
     if program == "./run.sh" and (not words or words[0] in run_sh_commands()):
         assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))
         return
     if program in ("./run.sh", "mixtext"):
         return check_mixtext(words, parsed)
-    if program == ".venv/bin/torchrun":
-        return check_mixtext(words[words.index("mixtext") + 1 :], parsed)
     if program == ".ci/run":
         assert (ROOT / program).is_file() and not words
         return
