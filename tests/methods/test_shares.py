@@ -77,15 +77,17 @@ def test_every_loss_is_that_of_one_process(count, make_model, make_batch, torchr
     add("teacher", METHODS["mixtext"](teacher=0.9, align=True, per_row=True, original_weight=0.5))
     add("branches", METHODS["mixtext"](), branches="independent", layers=(1,))
     add("clean", METHODS["tmix"](clean=True, per_row=True))
+    add("frozen", METHODS["mixtext"](teacher=0.9))
+    cases["frozen"][1].encoder.freeze(1)
     add("words", METHODS["word_mixup"](), "kim_cnn")
     add("states", METHODS["manifold_mixup"](), "lstm", layers=(1,))
     for kind in ("mlp", "small_cnn"):
         add(kind, METHODS["mixup"](), kind)
         add(f"{kind} inside", METHODS["manifold_mixup"](per_row=True), kind, layers=(1, 2))
     batch = make_batch("bert", lengths[:5])
-    rows, states = batch.rows, torch.randint(5, batch.rows.ids.shape)
+    rows, case = batch.rows, torch.randint(5, batch.rows.ids.shape)
     tags = torch.softmax(torch.randn(*rows.ids.shape, 4), -1) * (rows.side == 0)[..., None]
-    tagged = TaggedRows(rows.ids, rows.mask, rows.types, rows.side, states)
+    tagged = TaggedRows(rows.ids, rows.mask, rows.types, rows.side, case=case)
     tagger = Tagger(make_model("bert").encoder, 4, dropout=0.0, case=True)
     cases["tags"] = PlainTagging(), tagger, TaggedBatch(tagged, tags, batch.row_ids, batch.hidden)
 
