@@ -397,7 +397,7 @@ def full_disk(world: World, options: argparse.Namespace) -> list[str]:
             world.begin(command)
             first = shutil.disk_usage(world.out.parent).used
         full = good = 0
-        for size in np.linspace(first + 8192, used, options.times, dtype=int):
+        for size in np.linspace(first, used, options.times, dtype=int):
             with disk(world.out.parent, 2**30) as resize:
                 world.begin(command)
                 resize(size)
@@ -422,6 +422,7 @@ def disk(folder: Path, size: int) -> Iterator[Callable[[int], None]]:
             raise SystemExit("a small disk can only be mounted by root: run this one as root.")
 
     mount(size)
+    (folder / "page").write_bytes(bytes(4096))  # a size of 0 would be one without end
     try:
         yield lambda size: mount(size, "remount")
     finally:

@@ -24,7 +24,7 @@ from mixtext.data_commands import (
     new_recipe,
     recipe_fields,
 )
-from mixtext.errors import InputError, reason_of, shown
+from mixtext.errors import InputError, disk_trouble, shown
 from mixtext.model_commands import JSON, evaluate, export, predict
 from mixtext.settings import near
 
@@ -444,10 +444,6 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `mixtext … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except OSError as error:  # a full disk, a folder that may not be written to
-        where = shown(error.filename or "the disk", 300)
-        _complain(f"{where} cannot be used: {reason_of(error)}.")
-        return 2
     except UnicodeEncodeError as error:  # a name of a file, in bytes that are no text
         _complain(f"{error.object[error.start :][:60]!r} cannot be written as UTF-8: rename it.")
         return 2
@@ -456,8 +452,8 @@ def main(arguments: list[str] | None = None) -> int:
         if type(error).__name__ == "Diverged":
             _complain(error)
             return 3
-        if type(error).__name__ == "SafetensorError":
-            _complain(f"the model cannot be written: {reason_of(error)}.")
+        if said := disk_trouble(error):
+            _complain(said)
             return 2
         raise
 

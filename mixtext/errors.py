@@ -27,6 +27,16 @@ def reading(place: str | os.PathLike[str], way_out: str = "") -> AbstractContext
     return _reading.reading(place, InputError, way_out)
 
 
+def disk_trouble(error: Exception) -> str:
+    """What a full disk or a folder that may not be written to is told as; empty: it is neither."""
+    if isinstance(error, OSError):
+        where = shown(error.filename or "the disk", 300)
+        return f"{where} cannot be used: {reason_of(error)}."
+    if type(error).__name__ == "SafetensorError":  # by name: importing it takes time
+        return f"the model cannot be written: {reason_of(error)}."
+    return ""
+
+
 def refuse_odd_files(folder: Path) -> None:
     """Refuses a folder in which a FIFO or a device stands for a file, see `reading`."""
     for part in folder.iterdir() if folder.is_dir() else ():

@@ -22,7 +22,7 @@ import torch
 
 from mixtext.active.folder import begin_active, rounds_of
 from mixtext.api import prepare, train
-from mixtext.errors import InputError
+from mixtext.errors import InputError, disk_trouble
 from mixtext.files import read_json
 from mixtext.models.folder import has_model
 from mixtext.recipe import Recipe
@@ -112,6 +112,8 @@ def perform(step: Step, job: Job) -> Answer:
     except (InputError, Diverged) as error:
         return Answer(reason=str(error))
     except Exception as error:
+        if said := disk_trouble(error):
+            return Answer(reason=said)
         place = traceback.extract_tb(error.__traceback__)[-1]
         told = " ".join(str(error).split()) or "no message"
         return Answer(reason=f"{type(error).__name__}: {told} ({place.filename}:{place.lineno})")

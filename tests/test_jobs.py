@@ -68,6 +68,18 @@ def test_a_run_that_fails_does_not_stop_the_others(small, tmp_path):
     assert [x["mixtext"] for x in swept.results] == 2 * [made_by()]
 
 
+def test_a_full_disk_is_told_as_by_every_command(small, tmp_path, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mixtext.jobs.train", full)
+    command = ["sweep", small, "--vary", "training.seed=0,1", "--run", str(tmp_path / "out")]
+    assert main(command) == 1  # as where any run fails
+    told = capsys.readouterr().err.splitlines()
+    assert "the disk cannot be used: No space left on device." in told[-1]
+    assert not any("Error" in line for line in told)
+
+
 @pytest.mark.slow
 def test_results_name_version_and_commit(tmp_path):
     assert made_by()["version"] == __version__
