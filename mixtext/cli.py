@@ -97,6 +97,7 @@ def sweep(
     overrides: Annotated[tuple[str, ...], POSITIONAL] = (),
     vary: tuple[str, ...] = (),
     run: Path | None = None,
+    active: bool = False,
     keep_models: bool = False,
     jobs: int = 1,
     ray: bool = False,
@@ -116,10 +117,13 @@ def sweep(
         vary: fields and their values; field+field for two that take the same value; a TOML list
             where values hold commas.
         run: the folder of all runs; if not given, runs/NAME with the recipe's name.
+        active: each combination is rounds of active learning, as `mixtext active run` does them,
+            and what is tabled are their curves.
         keep_models: keep the exported models.
         jobs: runs side by side, each in a process of one thread.
         ray: hand the runs to a Ray cluster: the one that RAY_ADDRESS names, or a local one.
     """
+    from mixtext.report.curves import curve_table
     from mixtext.report.tables import comparison
     from mixtext.settings import read_toml
     from mixtext.sweep import executor
@@ -129,9 +133,9 @@ def sweep(
     name = names[-1] if names else str(read_toml(recipe).get("name", "run"))
     folder = run or Path("runs") / name
     with executor(jobs, ray) as execute:
-        swept = sweep_all(recipe, overrides, vary, folder, keep_models, execute)
+        swept = sweep_all(recipe, overrides, vary, folder, keep_models, execute, active)
     if swept.results:
-        print(comparison(swept.results))
+        print((curve_table if active else comparison)(swept.results))
     for name, reason in swept.failed.items():
         _complain(f"{name} has no result: {reason}")
     return 1 if swept.failed else 0

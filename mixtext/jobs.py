@@ -59,6 +59,11 @@ class Job:
         """Refuses what `do` would refuse; makes back-translations that the recipe asks for."""
         with open_folder(self.folder, self.recipe, resume=True):
             if self.active:
+                if self.recipe.active.annotator == "person":
+                    raise InputError(
+                        "active.annotator is 'person', for whom nobody waits here: set it to "
+                        "'gold', or call `mixtext active run`."
+                    )
                 rounds_of(self.recipe, self.folder, quiet=True).check()
             else:
                 prepare(self.recipe)

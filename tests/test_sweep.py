@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mixtext.active.folder import begin_active
 from mixtext.api import load_recipe, train
 from mixtext.cli import main
 from mixtext.data.read.catalogue import CATALOGUE
@@ -166,3 +167,21 @@ def test_the_command_prints_a_table(small, tmp_path, capsys):
     assert main(["table", str(folder / "results.jsonl")]) == 0
     assert capsys.readouterr().out.splitlines() == table
     assert main(["sweep", str(small), "--vary", "method=tmx", "--run", str(folder)]) == 2
+
+
+def test_rounds_of_active_learning_are_swept_too(small, tmp_path, capsys):
+    few = ["method=frozen", "active.rounds=1", "active.per_round=5", "data.labels_per_class=2"]
+    axes = ["--vary", "active.policy=random,margin", "training.seed=0,1"]
+    command = ["sweep", str(small), *few, *axes, "--active", "--run"]
+    assert main([*command, str(tmp_path / "out")]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert [row.split("|")[1].strip() for row in table[2:]] == ["random, frozen", "margin, frozen"]
+    assert [x.strip() for x in table[0].split("|")[2:-1]] == ["seeds", "6", "11"]
+    lines = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
+    run = begin_active(load_recipe(small, [*few, "active.policy=margin"]), tmp_path / "alone")
+    curves = [run.go_on().curve, json.loads(lines[2])["curve"]]
+    alone, swept = ([x["test"] for x in curve] for curve in curves)
+    assert alone == swept
+    person = [*command[:2], "active.annotator=person", *command[2:], str(tmp_path / "other")]
+    assert main(person) == 2
+    assert "active.annotator is 'person'" in capsys.readouterr().err
