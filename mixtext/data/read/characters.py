@@ -24,6 +24,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _BAD = re.compile("[\udc80-\udcff]")  # what `surrogateescape` makes of bytes that are no characters
+_LONG = bytes(range(0x80, 0x100))  # of UTF-8, the bytes of characters that are not ASCII
 _AROUND = 12  # characters of a bad line that a message shows on either side
 _DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error)
 
@@ -84,9 +85,7 @@ class Decoder:
                 raw = source if hasattr(source, "peek") else io.BufferedReader(source)
                 yield from self._lines(raw, name)
         except _DAMAGED as error:
-            raise InputError(
-                f"{name} is a damaged gzip file ({error}): bring it back from where it came."
-            ) from None
+            raise _damaged(name, error) from None
 
     def _lines(self, raw: Any, name: str) -> Iterator[tuple[int, str]]:
         head = raw.peek(4096)
@@ -124,12 +123,31 @@ class Decoder:
             with open_bytes(path) as file:
                 raw = file.read()
         except _DAMAGED as error:
-            raise InputError(
-                f"{path} is a damaged gzip file ({error}): bring it back from where it came."
-            ) from None
+            raise _damaged(path, error) from None
         encoding = self.encoding or marked(raw) or "utf-8"
         self._refuse_unmarked(raw[:4096], encoding, str(path))
         return self._decode(raw, str(path), encoding).removeprefix(MARK)
+
+    def pieces(self, path: Path, size: int = 2**16) -> Generator[str, None, None]:
+        """What `whole` gives, of UTF-8 in pieces of about `size` bytes, so that little is held."""
+        with open_bytes(path) as file:
+            head = file.peek(4096)
+        if (self.encoding or marked(head) or "utf-8") != "utf-8":
+            yield self.whole(path)
+            return
+        self._refuse_unmarked(head, "utf-8", str(path))
+        held, before = b"", 0
+        try:
+            with open_bytes(path) as file:
+                while chunk := file.read(size):
+                    held += chunk
+                    cut = len(held.rstrip(_LONG))  # no character is cut in two
+                    text = self._decode(held[:cut], str(path), "utf-8", before)
+                    yield text if before else text.removeprefix(MARK)
+                    held, before = held[cut:], before + cut
+                yield self._decode(held, str(path), "utf-8", before)
+        except _DAMAGED as error:
+            raise _damaged(path, error) from None
 
     def __call__(self, raw: bytes, place: str) -> str:
         """Decodes a piece of a file."""
@@ -141,15 +159,16 @@ class Decoder:
             return text
         return self._decode(text.encode("utf-8", "surrogatepass"), place, "utf-8")
 
-    def _decode(self, raw: bytes, place: str, encoding: str) -> str:
+    def _decode(self, raw: bytes, place: str, encoding: str, before: int = 0) -> str:
         try:
             return raw.decode(encoding)
         except UnicodeError as error:
             if self.errors == "strict":
                 start = getattr(error, "start", 0)
                 called = "UTF-8" if encoding == "utf-8" else encoding
+                byte = f"byte {before + start + 1}"
                 raise InputError(
-                    f"{place}: byte {start + 1} is not valid {called} (0x{raw[start]:02x}): "
+                    f"{place}: {byte} is not valid {called} (0x{raw[start]:02x}): "
                     f"{self._offer(raw, start)}, or set {self.called('encoding_errors')} to "
                     "'replace' to replace and count such characters."
                 ) from None
@@ -180,6 +199,10 @@ class Decoder:
                     f"{name} looks like UTF-16 without its mark: set {self.called('encoding')} to "
                     f"'{likely}'."
                 )
+
+
+def _damaged(name: object, error: Exception) -> InputError:
+    return InputError(f"{name} is a damaged gzip file ({error}): bring it back from where it came.")
 
 
 def _reason(error: UnicodeError) -> str:

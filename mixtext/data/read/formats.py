@@ -6,10 +6,11 @@ What the cells mean, texts, labels and ids, is the business of `readers`.
 import csv
 import difflib
 import json
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from mixtext.errors import InputError, reason_of
 
 INSTALL = "install it with: pip install datasets pyarrow"
 SYSTEM = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"}  # what zips and folders bring along
+_NUMBERS = "0123456789+-.eE"
+_BLANK = re.compile(r"[ \t\n\r]*")  # white space as JSON has it
 _FIELD_LIMIT = 2**31 - 1  # characters; csv's own limit of 131,072 refuses long documents
 
 Rows = Generator[tuple[int, dict[str, Any]], None, None]
@@ -174,23 +177,90 @@ def json_rows(path: Path, columns: Columns, decode: Decoder) -> Rows:
 def json_array_rows(path: Path, columns: Columns, decode: Decoder) -> Rows:
     """Rows of a JSON file that holds an array of objects, perhaps as one field of an object.
 
-    The position is the row's number from 0. The whole file is held in memory.
+    The position is the row's number from 0. An array is read bit by bit, of UTF-8; an object that
+    holds one is held in memory.
     """
+    pieces = decode.pieces(path)
+    head = next((x for x in pieces if x.strip()), "")
+    values: Iterable[Any] = array_values(chain([head], pieces))
     try:
-        value = json.loads(decode.whole(path))
+        if not head.lstrip().startswith("["):
+            values = _array_in(path, json.loads("".join([head, *pieces])))
+        objects = ((i, f"{path}, row {i}", row) for i, row in enumerate(values))
+        yield from _object_rows(path, objects, columns, "write one for each row")
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path} is not valid JSON ({error}): write an array of objects, or one object a line "
             f"and set {columns.called('format')} to 'jsonl'."
         ) from None
+
+
+def _array_in(path: Path, value: Any) -> list[Any]:
     arrays = [x for x in value.values() if isinstance(x, list)] if isinstance(value, dict) else []
     rows = arrays[0] if len(arrays) == 1 else value
     if not isinstance(rows, list):
         raise InputError(
             f'{path} holds no array of rows: write one such as [{{"text": "…", "label": "…"}}].'
         )
-    objects = ((i, f"{path}, row {i}", row) for i, row in enumerate(rows))
-    yield from _object_rows(path, objects, columns, "write one for each row")
+    return rows
+
+
+def array_values(pieces: Iterator[str]) -> Iterator[Any]:
+    """The values of a JSON array, one after another, from pieces of its text.
+
+    No more is held than one value and the piece that it ends in, about.
+
+    Raises:
+        ValueError: it is not valid.
+    """
+    decode = json.JSONDecoder().raw_decode
+    text, at, before = "", 0, 0  # what is held, where in it, and how much was held before
+
+    def more() -> bool:
+        """Reads as much again as is held; False at the end."""
+        nonlocal text, at, before
+        held, new = text[at:], []
+        for piece in pieces:
+            new.append(piece)
+            if sum(map(len, new)) > len(held):
+                break
+        before, at, text = before + at, 0, "".join([held, *new])
+        return bool(new)
+
+    def sign() -> str:
+        """The next sign that is no white space; empty at the end."""
+        nonlocal at
+        while True:
+            at = _BLANK.match(text, at).end()  # type: ignore[union-attr]
+            if at < len(text) or not more():
+                return text[at : at + 1]
+
+    def wrong(what: str, where: int) -> ValueError:
+        return ValueError(f"{what} at character {before + where + 1}")
+
+    sign()
+    at += 1  # the bracket
+    end = sign()
+    while end != "]":
+        try:
+            sign()
+            value, stop = decode(text, at)
+        except json.JSONDecodeError as error:
+            found = wrong(error.msg, error.pos)
+            if more():
+                continue
+            raise found from None
+        if text[stop : stop + 1] in _NUMBERS and more():
+            continue  # a number may go on, or what is held ends here
+        at = stop
+        yield value
+        end = sign()
+        if end not in ("]", ","):
+            raise wrong("Expecting ',' delimiter", at)
+        at += end == ","
+    at += 1
+    if sign():
+        raise wrong("Extra data", at)
 
 
 def _object_rows(

@@ -86,6 +86,9 @@ def format_of(path: Path, wanted: Sequence[str], header: bool, decode: Decoder) 
         return "parquet"
     if magic == b"PK\x03\x04":
         return "npz"
+    with closing(replace(decode, errors="replace").pieces(path)) as pieces:
+        if next((x for x in pieces if x.strip()), "").lstrip().startswith("["):
+            return "json"  # perhaps all of it in one line
     head = head_of(path, decode)
     lines = [line.strip() for line in head if line.strip()]
     if not lines:

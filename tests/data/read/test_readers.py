@@ -5,7 +5,9 @@ import importlib.util
 import json
 import sys
 import tempfile
+import tracemalloc
 import types
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mixtext.data.read.formats import array_values
 from mixtext.data.read.options import ReadOptions
-from mixtext.data.read.readers import read_corpus, read_hub
+from mixtext.data.read.readers import open_rows, read_corpus, read_hub
 from mixtext.errors import InputError
 
 ROWS = [("x1", "good", "A fine, long\nday"), ("x2", "bad", 'He said "no"'), ("x3", "", "Naïve")]
@@ -424,3 +427,60 @@ def test_hub_reader_with_the_real_package(tmp_path, monkeypatch):
     assert (corpus.texts, corpus.labels.tolist()) == (["a", "b"], [0, -1])
     with pytest.raises(InputError, match="split 'dev', cannot be loaded"):
         read_hub(str(tmp_path), "dev")
+
+
+# ---- arrays, piece by piece
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inside: st.lists(inside) | st.dictionaries(st.text(), inside),
+    max_leaves=8,
+)
+
+
+def in_pieces(text, size):
+    return iter([text[i : i + size] for i in range(0, len(text), size)])
+
+
+@given(st.lists(VALUES), st.integers(1, 9), st.sampled_from([None, 1]), st.booleans())
+def test_an_array_in_pieces_is_the_array(values, size, indent, ascii_alone):
+    text = f" {json.dumps(values, indent=indent, ensure_ascii=ascii_alone)}\n"
+    assert [*array_values(in_pieces(text, size))] == values
+
+
+@given(st.text(alphabet='[]{},:"\\ 12e-.truenl', max_size=12), st.integers(1, 4))
+def test_what_is_no_array_is_refused_as_json_refuses_it(inside, size):
+    text = f"[{inside}"
+    try:
+        wanted = json.loads(text)
+    except ValueError:
+        with pytest.raises(ValueError, match="at character"):
+            [*array_values(in_pieces(text, size))]
+    else:
+        assert [*array_values(in_pieces(text, size))] == wanted
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"\xe2\x82"])
+def test_a_bad_byte_of_an_array_is_told_by_its_place(bad, tmp_path):
+    path = tmp_path / "d.json"
+    row = json.dumps({"text": "€ ж", "label": "a"}, ensure_ascii=False).encode()
+    good = b"[" + b",".join([row] * 5_000)
+    path.write_bytes(good + b',{"text": "' + bad + b'", "label": "b"}]')
+    with pytest.raises(InputError, match=f"byte {len(good) + 12} is not valid UTF-8"):
+        read_corpus(path)
+    corpus = read_corpus(path, ReadOptions(encoding_errors="replace"))
+    assert (len(corpus), corpus.replacements) == (5_001, 1)
+
+
+def test_an_array_of_one_line_is_not_held(tmp_path):
+    """17 MB are read with less than 2 MB; all of it in memory took 60 MB and more."""
+    path = tmp_path / "d.json"
+    row = json.dumps({"text": "a word " * 100, "label": "ж"}, ensure_ascii=False)
+    path.write_text(f"[{','.join([row] * 24_000)}]", encoding="utf-8")
+    assert path.stat().st_size > 17e6
+    tracemalloc.start()
+    with closing(open_rows(path, ReadOptions()).rows) as rows:
+        assert sum(1 for _ in rows) == 24_000
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2e6
