@@ -167,7 +167,7 @@ def test_a_model_of_words_is_used_by_mixtext_alone(run, tmp_path):
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Takes every file within the commit; the hub itself wants large ones apart (not tested)."""
+    """Takes weights apart, by Git LFS, and every other file within the commit."""
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -180,14 +180,26 @@ class Hub(BaseHTTPRequestHandler):
             return self.answer(200, {"url": here, "id": f"me/{name}"})
         if self.path.endswith("/preupload/main"):
             files = [
-                {"path": x["path"], "uploadMode": "regular", "shouldIgnore": False}
+                {"path": x["path"], "uploadMode": mode(x["path"]), "shouldIgnore": False}
                 for x in json.loads(body)["files"]
             ]
             return self.answer(200, {"files": files})
+        if self.path.endswith("/info/lfs/objects/batch"):
+            at = f"http://127.0.0.1:{self.server.server_port}/large"
+            objects = [
+                {**x, "actions": {"upload": {"href": f"{at}/{x['oid']}"}}}
+                for x in json.loads(body)["objects"]
+            ]
+            return self.answer(200, {"transfer": "basic", "objects": objects})
         if "/commit/" in self.path:
             here = f"http://127.0.0.1:{self.server.server_port}/me/reviews/commit/{'0' * 40}"
             return self.answer(200, {"commitUrl": here, "commitOid": "0" * 40})
         return self.answer(200, {"errors": [], "warnings": []})  # of the card's front matter
+
+    def do_PUT(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.calls.append((self.path, body, None))
+        self.answer(200, {})
 
     def do_GET(self):
         self.answer(200, {"sha": "0" * 40, "siblings": [], "id": "me/reviews"})
@@ -202,6 +214,10 @@ class Hub(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+def mode(path):
+    return "lfs" if path.endswith(".safetensors") else "regular"
 
 
 @pytest.fixture
@@ -235,11 +251,16 @@ def test_a_push_sends_every_file(run, hub, tmp_path):
     calls = {path.split("?")[0]: body for path, body, _ in hub.calls}
     asked = json.loads(calls["/api/repos/create"])
     assert asked.get("visibility") == "private" or asked.get("private") is True  # old clients
-    lines = map(json.loads, calls["/api/models/me/reviews/commit/main"].splitlines())
-    files = {x["value"]["path"]: x["value"]["content"] for x in lines if x["key"] == "file"}
-    assert {*files} == {x.name for x in out.iterdir()}
-    for name, content in files.items():
-        assert base64.b64decode(content) == (out / name).read_bytes(), name
+    lines = [*map(json.loads, calls["/api/models/me/reviews/commit/main"].splitlines())]
+    files = {
+        x["value"]["path"]: base64.b64decode(x["value"]["content"])
+        for x in lines
+        if x["key"] == "file"
+    }
+    large = {x["value"]["path"]: x["value"]["oid"] for x in lines if x["key"] == "lfsFile"}
+    assert [*large] == ["model.safetensors"]
+    files |= {name: calls[f"/large/{oid}"] for name, oid in large.items()}
+    assert files == {x.name: x.read_bytes() for x in out.iterdir()}
 
 
 @pytest.mark.slow
