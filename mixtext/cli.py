@@ -53,7 +53,7 @@ def train(
 
         mixtext train experiments/quickstart.toml method=tmix data.labels_per_class=10
 
-    `torchrun --nproc-per-node 2 -m mixtext train …` shares every batch among two processes.
+    `torchrun --nproc-per-node 2 -m -- mixtext train …`: two processes share every batch.
 
     Args:
         recipe: the recipe, a TOML file; `mixtext new-recipe` writes one for your data.

@@ -38,6 +38,7 @@ from mixtext.tagging.tagger import Tagger
 from mixtext.tagging.tags import kinds_of
 from mixtext.tagging.training import save_tagger, tag_trainer
 from mixtext.training.device import choose_device
+from mixtext.training.distributed import number
 from mixtext.training.loop import Trainer
 from mixtext.training.settings import plan_steps
 
@@ -147,8 +148,9 @@ class TaggerRun(PreparedRun[TagPredictor]):
 
     def fit(self, folder: Path, quiet: bool = False) -> dict[str, Any]:
         """As `PreparedRun.fit`; generated.txt shows the sentences that were made."""
-        lines = [show(one, self.class_names) + "\n" for one in self.generated]
-        write_text(folder / "generated.txt", "".join(lines))
+        if not number():
+            lines = [show(one, self.class_names) + "\n" for one in self.generated]
+            write_text(folder / "generated.txt", "".join(lines))
         return super().fit(folder, quiet)
 
     def export(self, folder: Path) -> None:
