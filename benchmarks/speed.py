@@ -306,7 +306,7 @@ def predict(options: argparse.Namespace) -> Iterator[Line]:
     model = Classifier(encoder, MlpHead(encoder.hidden_size, CLASSES, 0)).eval()
     names = [f"class {c}" for c in range(CLASSES)]
     for corpus, most in MOST_TOKENS.items():
-        texts = texts_like(corpus, 20 if options.mini else 1000 if corpus == "ag" else 250)
+        texts = texts_like(corpus, 20 if options.mini else 512 if corpus == "ag" else 128)
         settings = ModelSettings(max_length=most, head_width=0)
         for precision in ("float32", "bfloat16"):
             case = f"{corpus}, {precision}"
@@ -385,8 +385,8 @@ def start(options: argparse.Namespace) -> Iterator[Line]:
 BENCHMARKS: dict[str, tuple[Callable[[argparse.Namespace], Iterator[Line]], int]] = {
     # what, --repeats
     "step": (step, 2),
-    "growth": (growth, 3),
-    "predict": (predict, 3),
+    "growth": (growth, 2),
+    "predict": (predict, 2),
     "tokenise": (tokenising, 5),
     "start": (start, 1),
 }
@@ -459,7 +459,8 @@ def main(arguments: list[str] | None = None) -> None:
         return
     measure, repeats = BENCHMARKS[options.what]
     options.repeats = options.repeats or (1 if options.mini else repeats)
-    made_by = f"python benchmarks/speed.py {options.what}"
+    made_by = f"python benchmarks/speed.py {options.what} --repeats {options.repeats}"
+    made_by += f" --only {options.only}" if options.only else ""
     flags = torch.cpu.get_capabilities()
     machine = {
         "threads": torch.get_num_threads(),

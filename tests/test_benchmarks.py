@@ -1,6 +1,7 @@
 """The benchmarks run, say what they cannot run, and compute their ratios right."""
 
 import importlib.util
+import json
 import shutil
 import subprocess
 import sys
@@ -141,3 +142,45 @@ def test_methods_on_labelled_texts_are_timed():
     timed = module("methods").timed_methods(6)
     assert {"supervised", "tmix", "ssmix", "ssmix without saliency"} <= set(timed)
     assert not {"mixtext", "fixmatch", "mixup"} & set(timed) and timed["tmix"].layers == (3, 4, 5)
+
+
+def test_a_ratio_is_the_median_over_the_turns_and_the_first_does_not_count():
+    speed = module("speed")
+    assert speed.ratio([4.0, 9.0, 8.0], [2.0, 3.0, 1.0]) == 3.0
+    calls = []
+    seconds = speed.in_turn(2, a=lambda: calls.append("a"), b=lambda: calls.append("b"))
+    assert calls == ["a", "b"] * 3
+    assert {name: len(x) for name, x in seconds.items()} == {"a": 2, "b": 2}
+
+
+@pytest.mark.parametrize("corpus", ["ag", "imdb"])
+def test_rows_are_as_long_as_those_of_the_corpus(corpus):
+    speed = module("speed")
+    lengths = speed.lengths_like(corpus, 4000, 10_000)
+    told = speed.LENGTHS[corpus]
+    for share in (0.25, 0.5, 0.75):
+        wanted = told[round(share * (len(told) - 1))]
+        assert abs((lengths <= wanted).mean() - share) < 0.03
+    assert speed.lengths_like(corpus, 4000, 40).max() == 40
+
+
+@pytest.mark.slow
+def test_the_official_and_our_step_are_timed_on_as_many_rows():
+    speed = module("speed")
+    ours, official = (speed.on_rows_of("ag", "tiny", x) for x in ("float32", None))
+    batches = [x.feed.batch(0, x.generator) for x in (ours, official)]
+    assert [len(x.rows) for x in batches] == [4 + 8 * 3] * 2
+    assert batches[0].rows.ids.shape[1] <= 64 and batches[1].rows.ids.shape[1] == 256
+    for trainer in (ours, official):
+        before = trainer.model.head[0].weight.clone()
+        speed.stepper(trainer)()
+        assert not before.equal(trainer.model.head[0].weight)
+
+
+def test_the_page_on_speed_is_made_of_its_results():
+    speed = module("speed")
+    results = ROOT / "experiments" / "results" / "speed.jsonl"
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
+    page = (ROOT / "docs" / "speed.md").read_text()
+    for table in speed.tables(lines).split("\n\n`"):
+        assert table.strip("`\n") in page
