@@ -52,7 +52,9 @@ def seeded_clusters(
     Expectation–maximisation of a mixture of von Mises–Fisher distributions (Banerjee et al., JMLR
     2005) of one fixed concentration κ, begun from the labelled rows, which keep their classes as in
     seeded k-means (Basu et al., ICML 2002). Shares matter: without them a rare class takes rows of
-    its neighbours.
+    its neighbours. Labels that are not as many of each class have been drawn as they come: then the
+    shares are halfway between what the clusters and what the labels say, or a class of one row in
+    twenty could be taken whole by the others, or grow to half of the pool.
 
     Args:
         pool: (U, H) vectors without labels.
@@ -65,10 +67,16 @@ def seeded_clusters(
         (U, C): softmax(κ·cosine to each cluster's direction + log of its share of the pool).
     """
     pool, seeds = F.normalize(pool, dim=1), F.normalize(seeds, dim=1)
-    fixed = F.one_hot(labels).to(seeds.dtype).T @ seeds  # (C, H)
-    directions, shares = F.normalize(fixed, dim=1), torch.full_like(fixed[:, 0], 1 / len(fixed))
+    known = F.one_hot(labels).to(seeds.dtype)  # (N, C)
+    fixed, counts = known.T @ seeds, known.sum(0)  # (C, H), (C,)
+    drawn = counts.max() - counts.min() > 1
+    frequencies = (counts + 1) / (len(seeds) + len(fixed))  # one row more, so never 0
+    directions = F.normalize(fixed, dim=1)
+    shares = frequencies if drawn else torch.full_like(counts, 1 / len(fixed))
     for _ in range(rounds):
         each = torch.softmax(concentration * pool @ directions.T + shares.log(), dim=1)  # (U, C)
-        shares = (each.sum(0) + 1) / (len(pool) + len(fixed))  # one row more, so never 0
+        shares = (each.sum(0) + 1) / (len(pool) + len(fixed))
+        if drawn:
+            shares = (shares + frequencies) / 2
         directions = F.normalize(fixed + each.T @ pool, dim=1)
     return each

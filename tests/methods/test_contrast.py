@@ -136,6 +136,32 @@ def test_clusters_find_rare_classes():
     assert_close(guesses.sum(1), torch.ones(300))
 
 
+def test_labels_as_they_come_say_how_frequent_classes_are():
+    """The pool shows nothing, and the clusters of as many labels a class cannot know."""
+    pool = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 2.0]])
+    seeds = torch.tensor([[1.0, 0.0, 0.0], *[[0.0, 1.0, 0.0]] * 6])
+    known = torch.tensor([0] + [1] * 6)
+    guesses = seeded_clusters(pool, seeds, known, rounds=1)
+    assert_close(guesses, torch.tensor([[2 / 9, 7 / 9]] * 2))
+    even = seeded_clusters(pool, seeds[:2], known[:2], rounds=1)
+    assert_close(even, torch.full((2, 2), 0.5))
+
+
+def test_a_rare_class_is_not_lost_among_others():
+    """One row in twenty, hardly apart: without what the labels say it would take a fifth."""
+    generator = torch.Generator().manual_seed(3)
+    labels = (torch.arange(2000) % 20 == 0).long()
+    centres = torch.zeros(2, 16)
+    centres[:, 0], centres[1, 1] = 1.0, 0.6
+    vectors = centres[labels] + 0.3 * torch.randn(2000, 16, generator=generator)
+    seeds, known = vectors[:100], labels[:100]
+    share = seeded_clusters(vectors[100:], seeds, known)[:, 1].mean().item()
+    few = torch.cat([(known == c).nonzero()[:5, 0] for c in (0, 1)])
+    free = seeded_clusters(vectors[100:], seeds[few], known[few])[:, 1].mean().item()
+    assert abs(share - 0.05) < abs(free - 0.05)
+    assert share == pytest.approx(0.05, abs=0.05)
+
+
 def test_clusters_do_not_care_which_class_is_which():
     generator = torch.Generator().manual_seed(1)
     pool, seeds = torch.randn(20, 5, generator=generator), torch.randn(6, 5, generator=generator)
