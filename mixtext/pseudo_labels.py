@@ -44,6 +44,21 @@ def align(probabilities: Tensor, running_mean: Tensor, prior: Tensor) -> Tensor:
     return scaled / scaled.sum(-1, keepdim=True)
 
 
+def class_frequencies(labels: Tensor) -> Tensor | None:
+    """How frequent classes are by labels that have been drawn as they come, (C,), none of them 0.
+
+    None where there are as many labels of each class, to within one: those have been chosen so, and
+    say nothing of it.
+
+    Args:
+        labels: (N,) int64 classes, each at least once.
+    """
+    counts = torch.bincount(labels).float()  # (C,)
+    if counts.max() - counts.min() <= 1:
+        return None
+    return (counts + 1) / (counts + 1).sum()
+
+
 def seeded_clusters(
     pool: Tensor, seeds: Tensor, labels: Tensor, concentration: float = 20.0, rounds: int = 30
 ) -> Tensor:
@@ -52,9 +67,9 @@ def seeded_clusters(
     Expectation–maximisation of a mixture of von Mises–Fisher distributions (Banerjee et al., JMLR
     2005) of one fixed concentration κ, begun from the labelled rows, which keep their classes as in
     seeded k-means (Basu et al., ICML 2002). Shares matter: without them a rare class takes rows of
-    its neighbours. Labels that are not as many of each class have been drawn as they come: then the
-    shares are halfway between what the clusters and what the labels say, or a class of one row in
-    twenty could be taken whole by the others, or grow to half of the pool.
+    its neighbours. Where the labels tell how frequent classes are, the shares are halfway between
+    what the clusters and what the labels say, or a class of one row in twenty could be taken whole
+    by the others, or grow to half of the pool.
 
     Args:
         pool: (U, H) vectors without labels.
@@ -67,16 +82,15 @@ def seeded_clusters(
         (U, C): softmax(κ·cosine to each cluster's direction + log of its share of the pool).
     """
     pool, seeds = F.normalize(pool, dim=1), F.normalize(seeds, dim=1)
-    known = F.one_hot(labels).to(seeds.dtype)  # (N, C)
-    fixed, counts = known.T @ seeds, known.sum(0)  # (C, H), (C,)
-    drawn = counts.max() - counts.min() > 1
-    frequencies = (counts + 1) / (len(seeds) + len(fixed))  # one row more, so never 0
-    directions = F.normalize(fixed, dim=1)
-    shares = frequencies if drawn else torch.full_like(counts, 1 / len(fixed))
+    fixed = F.one_hot(labels).to(seeds.dtype).T @ seeds  # (C, H)
+    directions, shares = F.normalize(fixed, dim=1), torch.full_like(fixed[:, 0], 1 / len(fixed))
+    frequencies = class_frequencies(labels)
+    if frequencies is not None:
+        shares = frequencies
     for _ in range(rounds):
         each = torch.softmax(concentration * pool @ directions.T + shares.log(), dim=1)  # (U, C)
-        shares = (each.sum(0) + 1) / (len(pool) + len(fixed))
-        if drawn:
+        shares = (each.sum(0) + 1) / (len(pool) + len(fixed))  # one row more, so never 0
+        if frequencies is not None:
             shares = (shares + frequencies) / 2
         directions = F.normalize(fixed + each.T @ pool, dim=1)
     return each

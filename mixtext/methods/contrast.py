@@ -16,12 +16,13 @@ import numpy as np
 from mixtext.data.batches import Feed, Source, in_length_order
 from mixtext.deferred import F, Tensor, torch
 from mixtext.losses import supervised_contrast
-from mixtext.pseudo_labels import seeded_clusters
+from mixtext.pseudo_labels import class_frequencies, seeded_clusters
 
 if TYPE_CHECKING:
     from mixtext.models.classifier import Classifier
 
 ROWS = 30  # a step
+FAR = 4.0  # standard errors of a class's frequency among the labels
 RISE = 0.1  # share of the steps in which the learning rate rises; then it falls to 0
 
 
@@ -110,11 +111,13 @@ def fit_head(
         model: its head changes.
         feed: holds the rows.
         pool: so many unlabelled rows, at most, are fitted too, to what the clusters that the
-            labelled rows seed say of them.
+            labelled rows seed say of them; but not where labels that were drawn as they come show
+            that clusters are not the classes: with a share of one further off than `FAR`.
         adjust: learn labelled rows as if their classes were as frequent as in the pool.
 
     Returns:
-        (C,) class frequencies of the pool by its clusters; of equal frequencies without a pool. And
+        (C,) class frequencies of the pool by its clusters, or by the labels where clusters are not
+        the classes; equal ones without a pool. And
         (C,) what the labelled rows' logits were shifted by: log of their frequencies over those.
     """
     rows = feed.labelled.rows
@@ -129,6 +132,11 @@ def fit_head(
         with torch.autocast(vectors.device.type, enabled=False):  # shares are sums over all rows
             guesses = seeded_clusters(more, vectors, labels)  # (U, C)
         shares = guesses.mean(0)
+        frequencies = class_frequencies(labels)
+        if frequencies is not None:
+            error = (frequencies * (1 - frequencies) / len(labels)).sqrt()
+            if bool(((shares - frequencies).abs() > FAR * error).any()):
+                shares, more, guesses = frequencies, more[:0], guesses[:0]
         if adjust:
             shifts += targets.mean(0).clamp(min=1e-6).log() - shares.clamp(min=1e-6).log()
         vectors, targets = torch.cat([vectors, more]), torch.cat([targets, guesses])
