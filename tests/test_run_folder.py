@@ -172,6 +172,10 @@ def swap_weights(folder):
     path = folder / "model.safetensors"
     weights = {name: weight + 0.01 for name, weight in load_file(path).items()}
     save_file(weights, path, metadata={"format": "pt"})
+    about = folder / "mixtext.json"
+    if about.exists():  # the change is meant
+        kept = {k: v for k, v in json.loads(about.read_text()).items() if k != "sha256"}
+        about.write_text(json.dumps(kept))
 
 
 def change_line(path):
