@@ -4,9 +4,9 @@
     python experiments/natural.py banking77 0 --root ROOT --labels 770
 
 As a newcomer has it: a CSV file in which some rows have labels, as many of each class as chance
-gives, and the others none. With `--one` there are two classes, this one and all others, and this one
-is that share of the rows. Rows that score are from the training part too, and in none of the others.
-The methods see the same rows, and `new-recipe`'s defaults decide everything else.
+gives, and the others none. With `--one` there are two classes, this one and all others, and this
+one is that share of the rows. Rows that score are training rows too, in none of the others. All
+methods see the same rows, and `new-recipe`'s defaults decide everything else.
 """
 
 import argparse
