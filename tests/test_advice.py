@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 OPTIONS = [f.name for f in dataclasses.fields(ReadOptions)]
 OTHERS = {  # of other programs, and of `python -m backtranslate`, whose own tests hold them
-    *("--no-deps", "--help", "--logdir", "--version"),
+    *("--no-deps", "--help", "--logdir", "--version", "--nproc-per-node"),
 }
 BACKTRANSLATE = set(FLAG.findall((ROOT / "backtranslate" / "cli.py").read_text("utf-8")))
 

@@ -35,9 +35,13 @@ def choose_device(name: str) -> torch.device:
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """The autocast context of a precision setting."""
+    """The autocast context of a precision setting.
+
+    Weights are rounded at each use: torch would keep the rounded ones to the end of the context,
+    and what trains within it, such as a start of several steps, would not see its own updates.
+    """
     enabled = precision == "bfloat16" or (precision == "auto" and fast_bfloat16(device))
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    return torch.autocast(device.type, torch.bfloat16, enabled, cache_enabled=False)
 
 
 def fast_bfloat16(device: torch.device) -> bool:

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from torch.testing import assert_close
 
@@ -18,6 +19,7 @@ from mixtext.methods.contrast import class_rows, contrast, encode_all, fit_head
 from mixtext.methods.mixtext import MixText
 from mixtext.mixing.interpolate import Mix
 from mixtext.pseudo_labels import seeded_clusters
+from mixtext.training.device import autocast
 
 
 @pytest.fixture
@@ -68,6 +70,23 @@ def test_loss_has_a_finite_gradient():
     vectors = torch.randn(6, 4).requires_grad_()
     supervised_contrast(vectors, torch.tensor([0, 0, 1, 1, 2, 3])).backward()
     assert torch.isfinite(vectors.grad).all()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_start_pulls_classes_together_in_either_type(make_model, feed, precision):
+    model = make_model("mlp")
+
+    def apart():
+        """How much nearer likes are than others, by cosine."""
+        vectors = F.normalize(encode_all(model, feed.source, feed.labelled.rows), dim=1)
+        labels = torch.from_numpy(feed.labels[feed.labelled.rows])
+        like, cosines = labels[:, None] == labels, vectors @ vectors.T
+        return (cosines[like].mean() - cosines[~like].mean()).item()
+
+    before = apart()
+    with autocast(precision, torch.device("cpu")):
+        contrast(model, feed, 200, 1e-2, np.random.default_rng(0))
+    assert apart() > before + 0.3
 
 
 def test_rows_of_every_class_alike():
