@@ -3,8 +3,8 @@
     ./run.sh setfit experiments/few_labels.toml data.split_seed=1 training.seed=1 --run runs/set
 
 Labelled and test rows, encoder, length and seed are the recipe's, the rest the library's defaults;
-but of more than 200 rows, 20 pairs of each kind a row, as in the paper, where the library would take
-all pairs. The folder gets a result.json as a run's, for `mixtext table`; the model is not kept.
+but of more than 200 rows, 20 pairs of each kind a row, as in the paper, where the library takes
+all. The folder gets a result.json as a run's, for `mixtext table`; the model is not kept.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def train(file: str, changes: list[str]) -> dict:
     if data.train.rows != "texts" or data.train.target != "classes" or data.test is None:
         raise InputError("SetFit takes texts with classes, and here a test part: choose such data.")
     started = time.time()
-    rows, test = data.split.labelled, data.test
+    rows, test = data.split.learned, data.test
     model = SetFitModel.from_pretrained(str(encoder_folder(recipe.model.encoder)))
     model.model_body.max_seq_length = recipe.model.max_length
     with tempfile.TemporaryDirectory() as folder:
@@ -97,8 +97,8 @@ def train(file: str, changes: list[str]) -> dict:
         "target": data.train.target,
         "encoder": recipe.model.encoder,
         "labels_per_class": recipe.data.labels_per_class,
-        "labelled": len(rows),
-        "labels": {"learned_from": len(rows), "chosen_by": 0},
+        "labelled": len(data.split.labelled),
+        "labels": {"learned_from": len(data.split.labelled), "chosen_by": 0},
         "unlabelled": 0,
         "views": "",
         "dev_rows": 0,

@@ -349,7 +349,7 @@ def _texts_of_recipe(
     recipe = load_recipe(path)
     if not isinstance(recipe, Recipe):
         raise InputError(f"{path} is a recipe for tagging, which uses no views: give another.")
-    train, _, notes = load_corpora(recipe.data)
+    train, _, notes = load_corpora(dataclasses.replace(recipe.data, templates=(), class_words=()))
     views = recipe.views
     usual = [f"--source={views.language}", f"--backend={views.backend}"]
     usual += [f"--pivots={','.join(views.pivots)}", f"--preset={views.preset}"]

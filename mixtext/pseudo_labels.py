@@ -44,23 +44,29 @@ def align(probabilities: Tensor, running_mean: Tensor, prior: Tensor) -> Tensor:
     return scaled / scaled.sum(-1, keepdim=True)
 
 
-def class_frequencies(labels: Tensor) -> Tensor | None:
+def class_frequencies(labels: Tensor, classes: int) -> Tensor | None:
     """How frequent classes are by labels that have been drawn as they come, (C,), none of them 0.
 
     None where there are as many labels of each class, to within one: those have been chosen so, and
     say nothing of it.
 
     Args:
-        labels: (N,) int64 classes, each at least once.
+        labels: (N,) int64 classes.
+        classes: C.
     """
-    counts = torch.bincount(labels).float()  # (C,)
+    counts = torch.bincount(labels, minlength=classes).float()  # (C,)
     if counts.max() - counts.min() <= 1:
         return None
     return (counts + 1) / (counts + 1).sum()
 
 
 def seeded_clusters(
-    pool: Tensor, seeds: Tensor, labels: Tensor, concentration: float = 20.0, rounds: int = 30
+    pool: Tensor,
+    seeds: Tensor,
+    labels: Tensor,
+    concentration: float = 20.0,
+    rounds: int = 30,
+    frequencies: Tensor | None = None,
 ) -> Tensor:
     """Guesses from clusters of vectors, one a class, that the labelled rows seed.
 
@@ -77,6 +83,7 @@ def seeded_clusters(
         labels: (N,) int64 classes, each at least once.
         concentration: κ; the higher, the surer.
         rounds: of expectation and maximisation.
+        frequencies: (C,) of the classes, where labels tell them, see `class_frequencies`.
 
     Returns:
         (U, C): softmax(κ·cosine to each cluster's direction + log of its share of the pool).
@@ -84,7 +91,6 @@ def seeded_clusters(
     pool, seeds = F.normalize(pool, dim=1), F.normalize(seeds, dim=1)
     fixed = F.one_hot(labels).to(seeds.dtype).T @ seeds  # (C, H)
     directions, shares = F.normalize(fixed, dim=1), torch.full_like(fixed[:, 0], 1 / len(fixed))
-    frequencies = class_frequencies(labels)
     if frequencies is not None:
         shares = frequencies
     for _ in range(rounds):

@@ -140,7 +140,7 @@ class Run(PreparedRun[Predictor]):
             sources["train"],
             data.train.labels,
             data.train.ids,
-            data.split.labelled,
+            data.split.learned,
             data.split.unlabelled,
             views,
             batch=recipe.training.batch,
@@ -148,6 +148,7 @@ class Run(PreparedRun[Predictor]):
             seed=recipe.training.seed,
             by_length=recipe.training.by_length,
             pad_to=pad_to,
+            templates=len(data.split.templates),
         )
 
         def text_of(id_: str) -> str:
@@ -183,22 +184,26 @@ class Run(PreparedRun[Predictor]):
         """The plan in words: data, split sizes, method, steps."""
         recipe, data = self.recipe, self.data
         test = "no test part" if data.test is None else f"{len(data.test)} test"
+        rows = len(data.train) - len(data.split.templates)
         names, more = data.train.label_names, ", …" if data.train.classes > 8 else ""
         told = (
             f"{len(names)} classes ({', '.join(map(shown, names[:8]))}{more})"
             if names
             else "scores"
         )
-        cut = ""
+        templates, cut = "", ""
+        if number := len(data.split.templates):
+            first = data.train.texts[rows]
+            templates = f"; {number} texts that say the classes, the first {first!r}"
         if data.train.rows != "vectors":
             lengths = self.sources["train"].lengths
             full = (lengths[lengths > 0] >= recipe.model.max_length).mean()
             cut = f", texts cut at {recipe.model.max_length} tokens ({full:.0%} reach that length)"
         lines = [
-            f"corpus    {data.train.name}: {len(data.train)} training rows, {test}, "
+            f"corpus    {data.train.name}: {rows} training rows, {test}, "
             f"{data.train.rows} → {told}",
             f"split     {budget(self.about()['labels'])}; {len(data.split.unlabelled):,} "
-            "unlabelled",
+            f"unlabelled{templates}",
             f"model     {recipe.model.encoder}, {self.trainer.model.encoder.layers} layers{cut}",
             f"method    {recipe.method.name}",
             f"training  {self._training()}, on {self.trainer.device}",
@@ -235,7 +240,7 @@ class Run(PreparedRun[Predictor]):
         source, scored, gold = self.parts[part]
         most = max(100, GLANCE // recipe.model.max_length)
         scored = generator.permutation(scored)[: most // 4]
-        labelled, held = data.split.labelled, vectors(source, scored)
+        labelled, held = data.split.learned, vectors(source, scored)
         seen = vectors("train", labelled), labels[labelled]
         pool = vectors("train", data.split.unlabelled[:most])
         told = []
@@ -295,7 +300,7 @@ class Run(PreparedRun[Predictor]):
 def _needed(data: Data) -> np.ndarray | None:
     """The rows of the split; None for all, which other splits share, where they are most."""
     split = data.split
-    rows = np.concatenate([split.labelled, split.unlabelled, split.dev])
+    rows = np.concatenate([split.learned, split.unlabelled, split.dev])
     return rows if 2 * len(rows) < len(data.train) else None
 
 

@@ -24,7 +24,7 @@ from mixtext.data.labels import listing, name_of
 from mixtext.data.prepare import Data, prepare_data
 from mixtext.data.read.options import UNSAID, ReadOptions
 from mixtext.data.read.readers import open_rows, texts_of
-from mixtext.data.splits import Split, normalise, row_keys
+from mixtext.data.splits import normalise, row_keys
 from mixtext.data.views import back_translate
 from mixtext.errors import InputError, reads
 from mixtext.inference import rows_of
@@ -69,7 +69,7 @@ class TextRounds(Rounds[Run]):
         if recipe.active.cold:
             rows = data.split
             pool = np.concatenate([rows.unlabelled, rows.labelled])
-            data = replace(data, split=Split(rows.labelled[:0], pool, rows.dev))
+            data = replace(data, split=replace(rows, labelled=rows.labelled[:0], unlabelled=pool))
         file = Path(views.file) if views.file else None
         if views.backend and method.unlabelled and method.views:
             file = back_translate(views, data.train, data.split.unlabelled, sys.stderr)
@@ -213,7 +213,9 @@ class TextRounds(Rounds[Run]):
         known = np.concatenate(labelled)
         rest = rows.unlabelled[~np.isin(rows.unlabelled, known)]
         return replace(
-            self.data, train=replace(train, labels=labels), split=Split(known, rest, rows.dev)
+            self.data,
+            train=replace(train, labels=labels),
+            split=replace(rows, labelled=known, unlabelled=rest),
         )
 
     def sizes(self, state: State) -> dict[str, int]:

@@ -279,6 +279,7 @@ class Feed:
         seed: int,
         by_length: Literal["none", "unlabelled", "all"] = "none",
         pad_to: int = 0,
+        templates: int = 0,
     ):
         """Joins what a run feeds on.
 
@@ -294,11 +295,14 @@ class Feed:
             seed: of the two orders.
             by_length: whose batches are of rows of like length.
             pad_to: least width in tokens (0: only as wide as the batch needs).
+            templates: how many of the labelled rows, the last of them, are of templates: they say
+                nothing of how frequent classes are.
         """
         if target_of(labels) == "scores":
             labels = labels.astype(np.float32)
         self.source, self.labels, self.row_ids = source, labels, row_ids
         self.views, self.pad_to = views, pad_to
+        self.drawn = labelled[: len(labelled) - templates]
         lengths = source.lengths
         self.labelled = Order(labelled, batch, [seed, 1], lengths if by_length == "all" else None)
         self.unlabelled = None

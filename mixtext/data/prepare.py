@@ -1,5 +1,6 @@
 """From settings to data that a run can learn from: corpora read, checked and split."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ import numpy as np
 
 from mixtext.data.cache import Columns, kept
 from mixtext.data.corpus import Corpus, align_labels
-from mixtext.data.read.catalogue import load_any, places
+from mixtext.data.labels import has_label
+from mixtext.data.read.catalogue import CATALOGUE, load_any, places
 from mixtext.data.read.readers import read_corpus
 from mixtext.data.settings import DataSettings
 from mixtext.data.splits import (
@@ -21,6 +23,7 @@ from mixtext.data.splits import (
     official_split,
     split,
 )
+from mixtext.data.templates import with_templates
 from mixtext.data.texts import store, stored
 from mixtext.errors import InputError
 from mixtext.files import checksum
@@ -37,7 +40,7 @@ class Data:
     """A corpus, split: what a run learns from and what it is scored on.
 
     Attributes:
-        train: the training rows; `split` holds indices into them.
+        train: the training rows, those of templates last; `split` holds indices into them.
         test: the test rows, or None.
         split: labelled, unlabelled and dev rows.
         notes: sentences about what was found (duplicates, leaks, replaced characters) and about
@@ -55,8 +58,8 @@ def load_corpora(
 ) -> tuple[Corpus, Corpus | None, list[str]]:
     """Reads train and test as the settings say, or takes the given ones, and makes them ready.
 
-    The third part of what is returned is notes on what was found. Of large files, all of it is in
-    the cache the second time, and texts stay on disk.
+    The third part of what is returned is notes on what was found. Rows of templates are the last
+    of train. Of large files, all of it is in the cache the second time, and texts stay on disk.
     """
     files = _large_files(settings) if train is None else []
     if not files:
@@ -120,6 +123,7 @@ def _stored(arrays: dict[str, np.ndarray], about: dict[str, Any], number: int) -
 def _load_corpora(
     settings: DataSettings, train: Corpus | None = None, test: Corpus | None = None
 ) -> tuple[Corpus, Corpus | None, list[str]]:
+    entry = CATALOGUE.get(settings.corpus) if train is None else None
     if train is None:
         train, test = load_any(
             settings.corpus, settings, root=settings.root or None, test=settings.test or None
@@ -149,6 +153,9 @@ def _load_corpora(
                 f"{len({t for _, t in leaks})} test {rows} are also in the training part, the "
                 f"first as row {train.ids[leaks[0][0]]!r}"
             )
+    if settings.templates:
+        words = settings.class_words or (entry.class_words if entry else ())
+        train = with_templates(train, settings.templates, words)
     return train, test, notes
 
 
@@ -192,18 +199,20 @@ def prepare_data(
             f"the test part {test.source or test.name} has no labels to score with: add them, or "
             "leave it out."
         )
-    if not (need_labels or {*range(train.classes)} <= {*train.labels}):
-        rows = _as_they_are(settings, train)
+    drawn = len(train) - len(settings.templates) * train.classes
+    labels = train.labels[:drawn]
+    if not (need_labels or {*range(train.classes)} <= {*labels}):
+        rows = _as_they_are(settings, labels, train.label_names)
     elif settings.split == "official":
         rows = official_split(
-            train.labels,
+            labels,
             settings.labels_per_class,
             settings.unlabelled_per_class or OFFICIAL_POOL,
             label_names=train.label_names,
         )
     else:
         rows = split(
-            train.labels,
+            labels,
             settings.labels_per_class,
             settings.dev_per_class,
             settings.unlabelled_per_class or None,
@@ -229,24 +238,26 @@ def prepare_data(
             f" {(noisy != train.labels).sum()} of them are now others"
         )
         train = replace(train, labels=noisy)
+    rows = replace(rows, templates=np.arange(drawn, len(train)))
     return Data(train, test, rows, notes)
 
 
-def _as_they_are(settings: DataSettings, train: Corpus) -> Split:
+def _as_they_are(settings: DataSettings, labels: np.ndarray, names: Sequence[str]) -> Split:
     """All that is labelled, whichever classes are there, and a natural pool of the rest."""
     for name, plain in (
         ("labels_per_class", 0), ("labelled_share", 1.0), ("dev_share", 0.0), ("dev_per_class", 0)
     ):  # fmt: skip
         value = getattr(settings, name)
         if value != plain:
-            lacking = np.flatnonzero(~np.isin(np.arange(train.classes), train.labels))
+            lacking = np.flatnonzero(~np.isin(np.arange(len(names)), labels))
             raise InputError(
-                f"data.{name} is {value}, but class '{train.label_names[lacking[0]]}' has no "
+                f"data.{name} is {value}, but class '{names[lacking[0]]}' has no "
                 f"labelled row at all: set it to {plain:g}, or label some rows of each class."
             )
-    free = np.random.default_rng(settings.split_seed).permutation(np.flatnonzero(~train.labelled))
-    most = train.classes * settings.unlabelled_per_class or len(free)
-    return Split(np.flatnonzero(train.labelled), free[:most], np.empty(0))
+    known = has_label(labels)
+    free = np.random.default_rng(settings.split_seed).permutation(np.flatnonzero(~known))
+    most = len(names) * settings.unlabelled_per_class or len(free)
+    return Split(np.flatnonzero(known), free[:most], np.empty(0))
 
 
 def _check_regression(settings: DataSettings, train: Corpus) -> None:

@@ -38,6 +38,11 @@ class DataSettings(ReadOptions, CorpusSettings):
     For regression, where there are no classes, "of each class" means "in all" everywhere.
 
     Attributes:
+        templates: texts that say a class, with `{}` where its name goes, such as
+            "This sentence is {}."; each gives a row of each class to learn from beside the labelled
+            ones, which pays where the names of the classes say something and labels are few.
+        class_words: what stands there, a word or words for each class in the order of
+            `label_names`; empty: the names.
         drop_duplicates: of texts that occur more than once keep the first, before splitting.
         labels_per_class: labelled rows of each class; 0: all that are not dev or test.
         labelled_share: with `labels_per_class = 0`, the share of each class's rows that
@@ -61,6 +66,8 @@ class DataSettings(ReadOptions, CorpusSettings):
     name: ClassVar[str] = "data"
     paths: ClassVar[tuple[str, ...]] = ("corpus", "root", "test", "unlabelled")
 
+    templates: tuple[str, ...] = ()
+    class_words: tuple[str, ...] = ()
     drop_duplicates: bool = False
     labels_per_class: Annotated[int, Ge(0)] = 10
     labelled_share: Annotated[float, Interval(gt=0, le=1)] = 1.0
@@ -80,6 +87,11 @@ class DataSettings(ReadOptions, CorpusSettings):
     def __post_init__(self) -> None:
         """Refuses contradictions."""
         super().__post_init__()
+        if self.class_words and not self.templates:
+            raise InputError(
+                f"data.class_words is {list(self.class_words)} but data.templates has no text that "
+                "they would stand in: give some, or leave them out."
+            )
         if self.labelled_share < 1 and self.labels_per_class:
             raise InputError(
                 f"data.labelled_share is {self.labelled_share} and data.labels_per_class is "

@@ -5,7 +5,7 @@ All functions give row numbers, so a split can be stored, compared and applied t
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -33,15 +33,23 @@ class Split:
             all or a share of them are.
         unlabelled: rows whose labels must not be used, shape `(U,)`.
         dev: rows to choose checkpoints and settings by, shape `(C * dev_per_class,)`.
+        templates: rows that say the classes, see `data/templates.py`; they are no labels that
+            somebody gave.
     """
 
     labelled: np.ndarray
     unlabelled: np.ndarray
     dev: np.ndarray
+    templates: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         for part in fields(self):
             object.__setattr__(self, part.name, np.asarray(getattr(self, part.name), np.int64))
+
+    @property
+    def learned(self) -> np.ndarray:
+        """The labelled rows and, behind them, those of templates."""
+        return np.concatenate([self.labelled, self.templates])
 
 
 def split(

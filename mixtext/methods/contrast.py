@@ -129,12 +129,13 @@ def fit_head(
     if pool and feed.unlabelled is not None:
         picked = feed.unlabelled.rows[:pool]
         more = encode_all(model, feed.source, picked, feed.pad_to)  # (U, H)
+        drawn = torch.from_numpy(feed.labels[feed.drawn]).to(vectors.device)
+        frequencies = class_frequencies(drawn, len(shares))
         with torch.autocast(vectors.device.type, enabled=False):  # shares are sums over all rows
-            guesses = seeded_clusters(more, vectors, labels)  # (U, C)
+            guesses = seeded_clusters(more, vectors, labels, frequencies=frequencies)  # (U, C)
         shares = guesses.mean(0)
-        frequencies = class_frequencies(labels)
         if frequencies is not None:
-            error = (frequencies * (1 - frequencies) / len(labels)).sqrt()
+            error = (frequencies * (1 - frequencies) / len(feed.drawn)).sqrt()
             if bool(((shares - frequencies).abs() > FAR * error).any()):
                 shares, more, guesses = frequencies, more[:0], guesses[:0]
         if adjust:

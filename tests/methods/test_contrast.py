@@ -18,7 +18,7 @@ from mixtext.methods.base import Progress
 from mixtext.methods.contrast import class_rows, contrast, encode_all, fit_head
 from mixtext.methods.mixtext import MixText
 from mixtext.mixing.interpolate import Mix
-from mixtext.pseudo_labels import seeded_clusters
+from mixtext.pseudo_labels import class_frequencies, seeded_clusters
 from mixtext.training.device import autocast
 
 
@@ -160,8 +160,10 @@ def test_labels_as_they_come_say_how_frequent_classes_are():
     pool = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 2.0]])
     seeds = torch.tensor([[1.0, 0.0, 0.0], *[[0.0, 1.0, 0.0]] * 6])
     known = torch.tensor([0] + [1] * 6)
-    guesses = seeded_clusters(pool, seeds, known, rounds=1)
+    told = class_frequencies(known, 2)
+    guesses = seeded_clusters(pool, seeds, known, rounds=1, frequencies=told)
     assert_close(guesses, torch.tensor([[2 / 9, 7 / 9]] * 2))
+    assert class_frequencies(known[:2], 2) is None  # as many of each: somebody chose them
     even = seeded_clusters(pool, seeds[:2], known[:2], rounds=1)
     assert_close(even, torch.full((2, 2), 0.5))
 
@@ -174,7 +176,8 @@ def test_a_rare_class_is_not_lost_among_others():
     centres[:, 0], centres[1, 1] = 1.0, 0.6
     vectors = centres[labels] + 0.3 * torch.randn(2000, 16, generator=generator)
     seeds, known = vectors[:100], labels[:100]
-    share = seeded_clusters(vectors[100:], seeds, known)[:, 1].mean().item()
+    told = class_frequencies(known, 2)
+    share = seeded_clusters(vectors[100:], seeds, known, frequencies=told)[:, 1].mean().item()
     few = torch.cat([(known == c).nonzero()[:5, 0] for c in (0, 1)])
     free = seeded_clusters(vectors[100:], seeds[few], known[few])[:, 1].mean().item()
     assert abs(share - 0.05) < abs(free - 0.05)

@@ -32,6 +32,7 @@ class Entry(ReadOptions):
         package: Python package that holds the data set, where there is one.
         package_folder: folder inside the package with one subfolder a class.
         read: function that gives all rows, where they are in no file.
+        class_words: what the classes are called in a text, where their names say little.
         test_per_class: rows a class that are cut out for testing where nobody has fixed a test
             part; with seed 0, after repeats of a row are dropped.
     """
@@ -51,11 +52,13 @@ class Entry(ReadOptions):
     package: str = ""
     package_folder: str = ""
     read: Callable[[], Corpus] | None = None
+    class_words: tuple[str, ...] = ()
     test_per_class: int = 0
 
 
 _TREC = Entry(
     label_names=("ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM"),
+    class_words=("abbreviation", "description", "entity", "human", "location", "numeric"),
     hub="SetFit/TREC-QC",
     hub_label="label_coarse_original",
     folder="trec",
@@ -155,7 +158,9 @@ CATALOGUE: dict[str, Entry] = {
         hub_label="topic",
     ),
     # Maas et al. 2011.
-    "imdb": Entry(label_names=("neg", "pos"), hub="stanfordnlp/imdb"),
+    "imdb": Entry(
+        label_names=("neg", "pos"), class_words=("negative", "positive"), hub="stanfordnlp/imdb"
+    ),
     # Socher et al. 2013, whole sentences, with the labelled test part that GLUE hides.
     "sst2": Entry(
         label_names=("negative", "positive"), parts=("train", "dev", "test"), hub="SetFit/sst2"
@@ -163,7 +168,11 @@ CATALOGUE: dict[str, Entry] = {
     # Li and Roth 2002: 6 coarse or 50 fine classes of the same questions.
     "trec": _TREC,
     "trec_fine": replace(
-        _TREC, label_names=tuple(_TREC_FINE.split()), label="fine", hub_label="label_original"
+        _TREC,
+        label_names=tuple(_TREC_FINE.split()),
+        class_words=(),
+        label="fine",
+        hub_label="label_original",
     ),
     # Casanueva et al. 2020 (CC BY 4.0): what customers of a bank ask, 77 intents. The files as the
     # authors have them.
@@ -177,6 +186,7 @@ CATALOGUE: dict[str, Entry] = {
     # another cut of the same size, so numbers from there are not the same.
     "mr": Entry(
         label_names=("neg", "pos"),
+        class_words=("negative", "positive"),
         whole="all",
         test_per_class=533,
         hub="cornell-movie-review-data/rotten_tomatoes",
