@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from mixtext.data.corpus import Corpus
 from mixtext.data.inspection import strange_language
 from mixtext.data.read.catalogue import CATALOGUE, load_any
 from mixtext.data.read.options import UNSAID, ReadOptions
+from mixtext.data.templates import USUAL, says_something, spoken
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
 from mixtext.models.pretrained import load_tokenizer
@@ -34,6 +36,7 @@ preset = "few_labels"     # settings that pay with few labels; "paper": MixText 
 corpus = {corpus}
 {source}\
 {labels_line}
+{templates}\
 {test_line}\
 split_seed = 0            # of what is drawn: report several
 
@@ -52,6 +55,7 @@ ALL_LABELS = "labels_per_class = 0      # every label that is there; else so man
 # whose labels stand for those that one would not have.
 SOME_LABELS = "labels_per_class = {0}     # of each class; the other rows give their texts alone"
 LENGTHS = (32, 64, 128, 256)
+FEW = 20  # classes that are named in a line
 SAMPLE = 2000  # rows whose tokens are counted
 PRESET_ROWS = 600  # labelled rows up to which the preset's contrastive passes are affordable
 
@@ -118,6 +122,9 @@ def starter_recipe(
     learned = each * train.classes if some else labelled
     batch = min(32, max(8, train.classes))
     tokenizer = load_tokenizer("minilm")
+    strange = strange_language(train.texts, tokenizer, "minilm")
+    words = CATALOGUE[data].class_words if data in CATALOGUE else ()
+    templates, lines = _templates(train, words, USUAL[:1] if strange else USUAL)
     median, long = _token_quantiles(train, tokenizer)
     fitting = [n for n in LENGTHS if n >= long]
     places = {"root": root, "test": test}
@@ -138,20 +145,31 @@ def starter_recipe(
         corpus=to_toml(corpus),
         source="".join(f"{k} = {to_toml(v)}\n" for k, v in said.items()),
         labels_line=SOME_LABELS.format(each) if some else ALL_LABELS,
+        templates=lines,
         test_line="test_per_class = 0        # no test file: rows of each class to be scored on\n"
         if held is None
         else "",
-        language="".join(
-            f"# {note}\n" for note in strange_language(train.texts, tokenizer, "minilm")
-        ),
+        language="".join(f"# {note}\n" for note in strange),
         length=fitting[0] if fitting else LENGTHS[-1],
         median=median,
         long=long,
         steps=0,
-        usual=usual_steps(learned, batch),
+        usual=usual_steps(learned + templates * train.classes, batch),
         batch=batch,
         method_table=_method_table(method, learned),
     )
+
+
+def _templates(train: Corpus, words: Sequence[str], usual: Sequence[str]) -> tuple[int, str]:
+    """How many texts say each class, and the lines of the recipe that say so."""
+    if train.rows != "texts" or train.target != "classes":
+        return 0, ""
+    said = list(words) or [spoken(name) for name in train.label_names]
+    known = all(map(says_something, said))
+    lines = f"{'' if known else '# '}templates = {to_toml(list(usual))}\n"
+    lines += "# learned too, {} a class; for names that say nothing, what to say instead:\n"
+    lines += f"# class_words = {to_toml(said)}\n" if train.classes <= FEW else ""
+    return len(usual) * known, lines
 
 
 def _method_table(method: str, labelled: int) -> str:

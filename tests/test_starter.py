@@ -105,6 +105,30 @@ def test_a_file_without_a_header_that_is_not_utf8(tmp_path, train_as_written):
     assert recipe.data.labels_per_class == 0 and result["labelled"] == 40
 
 
+@pytest.mark.parametrize(
+    ("labels", "texts", "line"),
+    [
+        (
+            ("ham", "not_ham"),
+            "word",
+            'templates = ["{}", "This sentence is {}.", "a text about {}"]',
+        ),
+        (("0", "1"), "word", '# templates = ["{}", "This sentence is {}.", "a text about {}"]'),
+        (("Lob", "Tadel"), "Gerätehaftpflichtversicherung", 'templates = ["{}"]'),
+    ],
+)
+def test_classes_are_said_where_their_names_say_something(tmp_path, labels, texts, line):
+    rows = [[f"{texts} {i}", labels[i % 2]] for i in range(20)] + [["more", ""]]
+    path = write(tmp_path / "few.csv", ["text", "label"], rows)
+    text = starter_recipe(str(path))[1]
+    assert f"\n{line}\n" in text
+    words = [x.replace("_", " ") for x in labels]
+    assert f"\n# class_words = {json.dumps(words)}\n" in text
+    (tmp_path / "few.toml").write_text(text.replace("# class", "class").replace("# temp", "temp"))
+    recipe = load_recipe(tmp_path / "few.toml")
+    assert recipe.data.templates and list(recipe.data.class_words) == words
+
+
 def test_length_counts_both_texts(tmp_path):
     rows = [["word " * 30, "word " * 20, label] for label in "ab" * 10]
     path = write(tmp_path / "long.csv", ["text", "other", "label"], rows)

@@ -5,6 +5,7 @@
 no label at all. With a handful of labels they say which difference is meant.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,12 +15,20 @@ from mixtext.data.corpus import Corpus
 from mixtext.errors import InputError
 
 PLACE = "{}"  # of the class in a template
+NUMBERED = re.compile(r"^(label|class|category|type|group|topic)? ?\d*$", re.IGNORECASE)
+WORD = re.compile(r"[a-z]{3}|[^\W\d_a-z]{2}|[\u3040-\u9fff]", re.IGNORECASE)
 USUAL = ("{}", "This sentence is {}.", "a text about {}")
 
 
 def spoken(name: str) -> str:
     """The name of a class as it would stand in a text: blanks for underscores and hyphens."""
     return " ".join(name.replace("_", " ").replace("-", " ").split())
+
+
+def says_something(name: str) -> bool:
+    """Whether the name of a class is a word, as far as letters tell: not `1`, `LABEL_0` or `b`."""
+    letters = NUMBERED.sub("", spoken(name))
+    return bool(WORD.search(letters))
 
 
 def with_templates(train: Corpus, templates: Sequence[str], words: Sequence[str]) -> Corpus:

@@ -1,6 +1,7 @@
 """One method against all others on many corpora: who is the strongest rival, and by how much.
 
-Counted labels are those of each corpus; only runs of the same seeds are paired.
+Counted labels are those of each corpus; only runs of the same seeds are paired. Runs that learned
+from the names of the classes too (`data.templates`) are rows of their own, `METHOD + names`.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 from mixtext.errors import InputError
 from mixtext.report.tables import paired_gain, paired_interval, spread
 
+NAMES = " + names"
 Scores = dict[str, dict[str, dict[tuple[int, int], float]]]  # method → corpus → seeds → metric
 
 
@@ -24,6 +26,8 @@ def scores_of(results: Sequence[dict[str, Any]]) -> tuple[Scores, dict[str, str]
     labels: dict[str, str] = {}
     for result in results:
         corpus, method, test = result["corpus"], result["method"], result["test"]
+        if result.get("settings", {}).get("data.templates"):
+            method += NAMES
         if not test:
             continue
         given = f"{result['labelled']:,}"
@@ -45,6 +49,10 @@ def scores_of(results: Sequence[dict[str, Any]]) -> tuple[Scores, dict[str, str]
     return scores, labels
 
 
+def _other(method: str, ours: str) -> bool:
+    return method.removesuffix(NAMES) != ours.removesuffix(NAMES)
+
+
 def rival_rows(results: Sequence[dict[str, Any]], ours: str) -> list[dict[str, str]]:
     """A row a method, a column a corpus, and two rows of gains.
 
@@ -55,7 +63,8 @@ def rival_rows(results: Sequence[dict[str, Any]], ours: str) -> list[dict[str, s
 
     Args:
         results: as `read_results` gives them.
-        ours: the method that is compared.
+        ours: the method that is compared, with its NAMES or without; the same method the other way
+            is no rival.
 
     Raises:
         InputError: `ours` or a rival was not run, or as `scores_of` says.
@@ -84,7 +93,7 @@ def rival_rows(results: Sequence[dict[str, Any]], ours: str) -> list[dict[str, s
     gain = {"method": f"{ours} over the strongest rival"}
     name = {"method": "which is"}
     for corpus in corpora:
-        rivals = [m for m in order if m != ours and corpus in means[m]]
+        rivals = [m for m in order if _other(m, ours) and corpus in means[m]]
         gain[corpus] = name[corpus] = ""
         if corpus not in means[ours] or not rivals:
             continue
@@ -93,7 +102,7 @@ def rival_rows(results: Sequence[dict[str, Any]], ours: str) -> list[dict[str, s
         shared = sorted(mine.keys() & other.keys())
         if shared:
             gain[corpus] = paired_gain([mine[s] for s in shared], [other[s] for s in shared])
-    rivals = [m for m in whole if m != ours]
+    rivals = [m for m in whole if _other(m, ours)]
     gain["mean"] = name["mean"] = ""
     if ours in whole and rivals:
         name["mean"] = max(rivals, key=lambda m: whole[m])
@@ -119,7 +128,7 @@ def below(results: Sequence[dict[str, Any]], ours: str) -> list[str]:
         for method, by in scores.items():
             other = by.get(corpus, {})
             shared = sorted(mine.keys() & other.keys())
-            if method == ours or len(shared) < 2:
+            if not _other(method, ours) or len(shared) < 2:
                 continue
             middle, half = paired_interval([mine[s] for s in shared], [other[s] for s in shared])
             if middle + half < 0:

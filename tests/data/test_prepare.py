@@ -8,6 +8,7 @@ import pytest
 from mixtext.data import prepare
 from mixtext.data.corpus import Corpus
 from mixtext.data.prepare import load_corpora, prepare_data
+from mixtext.data.read.catalogue import load_any
 from mixtext.data.settings import DataSettings
 from mixtext.data.texts import StoredTexts
 from mixtext.errors import InputError
@@ -178,6 +179,14 @@ def test_rows_of_large_files_are_read_once(large, tmp_path, monkeypatch):
     data = prepare_data(other_split, need_unlabelled=True)
     assert isinstance(data.train.texts, StoredTexts)
     assert len(data.split.unlabelled) == len(data.train) - 9
+    told = replace(other_split, templates=("{}!",))
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "load_any", load_any)
+        prepare_data(told, need_unlabelled=True)
+    said = prepare_data(told, need_unlabelled=True)  # not read again
+    assert isinstance(said.train.texts, StoredTexts)
+    assert list(said.train.texts)[-3:] == ["x!", "y!", "z!"]
+    np.testing.assert_array_equal(said.split.unlabelled, data.split.unlabelled)
     for change in ({"drop_duplicates": False}, {"test_per_class": 3}, {"unlabelled": ""}):
         with pytest.raises(AssertionError, match="read again"):
             load_corpora(replace(settings, **change))

@@ -55,6 +55,17 @@ def test_means_rivals_and_gains():
     assert gain["mean"] == "+3.5"  # 81.0 − (81.0 + 74.0) / 2
 
 
+def test_runs_that_know_the_names_of_the_classes_are_rows_of_their_own():
+    said = {"settings": {"data.templates": ["{}"]}}
+    told = [result(m, "a", s, x, **said) for m, x in (("mixtext", 0.95), ("frozen", 0.97))
+            for s in (0, 1)]  # fmt: skip
+    rows = {row["method"]: row for row in rival_rows([*RESULTS, *told], "mixtext + names")}
+    assert {"mixtext", "mixtext + names", "frozen", "frozen + names"} < rows.keys()
+    assert rows["which is"]["a"] == "frozen + names"  # and not mixtext without
+    assert rows["mixtext + names over the strongest rival"]["a"].startswith("-2.0")
+    assert below([*RESULTS, *told], "mixtext + names") == ["a: frozen + names"]
+
+
 def test_below_is_by_more_than_the_interval():
     assert below(RESULTS, "mixtext") == ["b: frozen"]
     assert below(RESULTS, "frozen") == ["a: mixtext", "a: centroids"]
