@@ -31,12 +31,12 @@ def teacher_of(model: Classifier) -> Classifier:
     return teacher
 
 
-def move_teacher(model: Classifier, decay: float, step: int) -> None:
-    """Moves the teacher, where there is one, towards the model."""
+def move_teacher(model: Classifier, decay: float) -> None:
+    """Moves the teacher, where there is one, towards the model: decay · teacher + rest · model."""
     teacher = teacher_of(model)
     if teacher is model:
         return
     averaged = dict(teacher.named_parameters())
     for name, weight in model.named_parameters():
         if name in averaged:
-            averaged[name].lerp_(weight.detach(), 1 - hurried(decay, step))
+            averaged[name].lerp_(weight.detach(), 1 - decay)

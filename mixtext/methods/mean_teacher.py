@@ -25,7 +25,7 @@ from annotated_types import Ge, Interval
 from mixtext.data.batches import Batch
 from mixtext.deferred import torch
 from mixtext.losses import CONSISTENCY_LOSSES
-from mixtext.methods.averages import add_teacher, move_teacher, teacher_of
+from mixtext.methods.averages import add_teacher, hurried, move_teacher, teacher_of
 from mixtext.methods.base import Method, Outcome, Progress, guided_outcome, predict, target_loss
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class MeanTeacher(Method):
 
     def after_step(self, model: Classifier, progress: Progress) -> None:
         """Moves the teacher towards the model."""
-        move_teacher(model, self.decay, progress.step)
+        move_teacher(model, hurried(self.decay, progress.step))
 
     def evaluated(self, model: Classifier) -> Classifier:
         """The teacher."""

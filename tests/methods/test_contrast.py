@@ -238,6 +238,23 @@ def test_the_pool_has_no_part_in_it(make_model, feed):
     assert_close(weights[0], weights[1], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize(("passes", "decay"), [(3, 0.9), (0, 0.1)])
+def test_a_teacher_that_knows_something_does_not_hurry(make_model, feed, passes, decay):
+    """After the first step: 0.9 of what it was, and without a start (1 + 0) / (10 + 0)."""
+    model, method = make_model("mlp"), MixText(teacher=0.9, contrast_passes=passes)
+    method.start(model)
+    method.warm_up(model, feed, np.random.default_rng(0))
+    teacher = dict(model.memory.teacher.named_parameters())
+    old = {name: weight.clone() for name, weight in teacher.items()}
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(1.0)
+    method.after_step(model, Progress(0, 10, 0.0))
+    for name, weight in model.named_parameters():
+        if name in old:
+            assert_close(teacher[name], decay * old[name] + (1 - decay) * weight)
+
+
 def test_the_teacher_begins_there(make_model, feed):
     model, method = make_model("mlp"), MixText(teacher=0.9, contrast_passes=3)
     method.start(model)
