@@ -6,7 +6,7 @@ model = MixTextClassifier(encoder="minilm").fit(texts, labels, unlabelled=more_t
 model.predict(["some text"])
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,10 +21,13 @@ from sklearn.utils.validation import check_is_fitted
 from mixtext.data.columns import column, texts
 from mixtext.data.corpus import Corpus
 from mixtext.data.labels import listing, plain_label
+from mixtext.data.templates import USUAL, says_something
 from mixtext.errors import InputError
 from mixtext.inference import load
 from mixtext.recipe import Recipe, make_recipe
 from mixtext.run import train_classifier
+
+NEVER = 10**9  # steps: no training is as long
 
 
 class BadInput(InputError, ValueError):
@@ -48,11 +51,13 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
             rows, else `tmix`.
         encoder: as `model.encoder` in a recipe.
         max_length: longest text in tokens; the rest is cut off.
-        steps: length of the training; 0: `training.epochs` of `settings`.
+        steps: length of the training; 0: by the labelled rows, as `training.steps` says.
+        preset: what a recipe begins with, see `mixtext.presets`; "": nothing.
         settings: any other field of a recipe by its name, such as
             `{"mixtext.temperature": 0.3, "training.batch": 16}`. Every labelled row is learned
-            from and the last weights are kept, unless `data.dev_per_class` sets some aside to
-            choose the weights by.
+            from and the last weights are kept, unless `data.dev_share` sets some aside to choose
+            the weights by. Classes whose names are words are said in texts that are learned too,
+            as in new recipes, unless `data.templates` is given.
         random_state: an int gives the same weights in every fit; else as scikit-learn has it.
         verbose: print plan and progress.
 
@@ -67,7 +72,8 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
         method: str = "auto",
         encoder: str = "minilm",
         max_length: int = 64,
-        steps: int = 200,
+        steps: int = 0,
+        preset: str = "few_labels",
         settings: Mapping[str, Any] | None = None,
         random_state: int | np.random.RandomState | None = 0,
         verbose: bool = False,
@@ -76,6 +82,7 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
         self.encoder = encoder
         self.max_length = max_length
         self.steps = steps
+        self.preset = preset
         self.settings = settings
         self.random_state = random_state
         self.verbose = verbose
@@ -113,7 +120,7 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
                 rows + more, [*codes, *[-1] * len(more)] if len(rows) == len(codes) else codes,
                 label_names=names, name="X",
             )  # fmt: skip
-            recipe = self._recipe(pool=bool(more) or not known.all())
+            recipe = self._recipe(names, pool=bool(more) or not known.all())
             with TemporaryDirectory(prefix="mixtext-") as folder:
                 run = Path(folder) / "run"
                 train_classifier(recipe, run, corpus, quiet=not self.verbose)
@@ -159,17 +166,16 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         return tags
 
-    def _recipe(self, pool: bool) -> Recipe:
-        """The recipe of a fit; `pool`: whether there are rows without a label."""
+    def _recipe(self, names: Sequence[str], pool: bool) -> Recipe:
+        """The recipe of a fit, of these classes; `pool`: whether there are rows without a label."""
         method = ("mixtext" if pool else "tmix") if self.method == "auto" else self.method
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31)
-        values: dict[str, dict[str, Any]] = {
+        values: dict[str, Any] = {
             "data": {
                 "labels_per_class": 0,
-                "dev_per_class": 0,
-                "pool": "natural",
+                "templates": USUAL if all(map(says_something, names)) else (),
                 "split_seed": seed,
             },
             "model": {"encoder": self.encoder, "max_length": self.max_length},
@@ -185,9 +191,11 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
             if not dot:
                 raise InputError(f"settings holds {name!r}: name fields as 'table.field'.")
             values.setdefault(table, {})[field] = value
-        if not values["data"]["dev_per_class"]:  # nothing to evaluate or go back to on the way
-            values["training"].setdefault("evaluate_every", self.steps)
-        recipe = make_recipe({"name": "fit", "method": method, **values}, where="MixTextClassifier")
+        if not values["data"].keys() & {"dev_share", "dev_per_class"}:
+            values["training"].setdefault("evaluate_every", NEVER)  # nothing to evaluate on the way
+        preset = {"preset": self.preset} if self.preset else {}
+        values |= {"name": "fit", "method": method, **preset}
+        recipe = make_recipe(values, where="MixTextClassifier")
         if recipe.method.unlabelled and not pool:
             raise InputError(
                 f"method is {recipe.method.name!r}, which learns from texts without a label, but "

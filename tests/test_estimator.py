@@ -14,7 +14,9 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from mixtext import MixTextClassifier
 from mixtext.data.corpus import Corpus
+from mixtext.data.templates import USUAL
 from mixtext.errors import InputError
+from mixtext.presets import PRESETS
 
 SMALL = {
     "model.embedding": "RandomTune",
@@ -56,6 +58,20 @@ def test_it_learns_and_answers_in_the_classes_of_y(small, rows):
     assert probabilities.shape == (12, 3) and np.allclose(probabilities.sum(1), 1, atol=1e-5)
     assert (model.predict(texts) == model.classes_[probabilities.argmax(1)]).all()
     assert model.score(texts, labels) == (model.predict(texts) == labels).mean() > 0.8
+
+
+@pytest.mark.parametrize(("words", "said"), [(["tame", "wild", "odd"], True), ("xyz", False)])
+def test_it_begins_as_new_recipes_do(words, said, small, rows):
+    texts, names = rows
+    code = dict(zip(sorted({*names}), words, strict=True))
+    labels = [code[x] if n < 9 else None for n, x in enumerate(names)]
+    model = small().fit(texts, labels)
+    usual = PRESETS["few_labels"]["mixtext"]
+    for field in ("contrast_passes", "cluster", "teacher", "align"):
+        assert getattr(model.recipe_.method, field) == usual[field]
+    assert model.recipe_.data.templates == (USUAL if said else ())
+    bare = small(preset="", settings={"data.templates": []}).fit(texts, labels)
+    assert not bare.recipe_.method.contrast_passes and not bare.recipe_.data.templates
 
 
 @pytest.mark.parametrize(
