@@ -457,7 +457,7 @@ def prediction(world: World, options: argparse.Namespace) -> list[str]:
         lines = draw_rows(world.folder / "many.txt", rows, labels=False)
         world.begin(Command(""))
         words = ["predict", world.folder / "small", "--file", lines, "--out", world.out / "a.jsonl"]
-        command = [sys.executable, "-m", "mixtext.cli", *map(str, words)]
+        command = [sys.executable, "-m", "mixtext", *map(str, words)]
         started = time.monotonic()
         with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
             peak = 0

@@ -1,6 +1,5 @@
 """The command line: `mixtext COMMAND`. Each command is a function below, its help the docstring."""
 
-import dataclasses
 import json
 import os
 import re
@@ -9,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import Annotated, TextIO
 
 import tyro
 
@@ -17,7 +16,6 @@ from mixtext import __version__
 from mixtext.active_commands import ACTIVE_COMMANDS
 from mixtext.data_commands import (
     UNSAID,
-    ReadFlags,
     datasets,
     inspect_data,
     methods,
@@ -26,13 +24,9 @@ from mixtext.data_commands import (
 )
 from mixtext.errors import InputError, disk_trouble, shown
 from mixtext.model_commands import JSON, evaluate, export, predict
+from mixtext.result_commands import plot, report, table
 from mixtext.settings import near
-
-if TYPE_CHECKING:
-    from mixtext.data.corpus import Corpus
-    from mixtext.data.read.options import ReadOptions
-
-    pass
+from mixtext.view_commands import back_translate
 
 _loud: list[TextIO] = []  # where complaints go while --quiet keeps all else off the screen
 POSITIONAL = tyro.conf.Positional
@@ -177,186 +171,6 @@ def reproduce(
     return 1 if failed else 0
 
 
-def table(
-    runs: Annotated[tuple[Path, ...], POSITIONAL],
-    published: Path | None = None,
-    baseline: str = "",
-    rivals: str = "",
-    as_json: JSON = False,
-) -> int:
-    """Compare finished runs: mixtext table RUN|FOLDER … [--published FILE] [--baseline METHOD]
-
-    Prints a Markdown table, made from result.json files: mean ± standard deviation of runs that
-    differ in their seeds alone. With --published or --baseline one of gains: each method against
-    the baseline by pairs of runs with the same seeds, with 95 % intervals, p values corrected by
-    Holm, and a verdict where something was published. Learning curves of active learning, in
-    curve.json files, are compared likewise.
-
-    Args:
-        runs: run folders, folders that hold some, or files of results, one JSON object a line.
-        published: a TOML file of published numbers, such as those in experiments/published.
-        baseline: the method, or arm of a curve, to compare with; if not given, supervised.
-        rivals: a method that all others are rivals of: a row a method, a column a corpus, and the
-            gain over the strongest rival on each.
-        as_json: print the rows of the table as one JSON array.
-    """
-    from mixtext.report.tables import compared, comparison, read_results
-
-    if rivals:
-        from mixtext.report.rivals import rival_rows, rival_table
-
-        if published is not None or baseline:
-            raise InputError(
-                "--rivals makes a table of its own: leave out --published, --baseline."
-            )
-        found = read_results(runs)
-        rows = json.dumps(rival_rows(found, rivals), ensure_ascii=False) if as_json else ""
-        print(rows or rival_table(found, rivals))
-        return 0
-    if published is None and not baseline:
-        results = read_results(runs)
-        print(json.dumps(compared(results), ensure_ascii=False) if as_json else comparison(results))
-        return 0
-    from mixtext.report.verdicts import verdict_rows, verdict_table, verdicts_of
-
-    verdicts = verdicts_of(runs, published, baseline or "supervised")
-    if as_json:
-        print(json.dumps(verdict_rows(verdicts), ensure_ascii=False))
-    else:
-        print(verdict_table(verdicts))
-    return 0
-
-
-def plot(runs: Annotated[tuple[Path, ...], POSITIONAL], out: Path = Path("runs.png")) -> int:
-    """Draw runs side by side: mixtext plot RUN … [--out FILE.png]
-
-    Over the steps, from metrics.jsonl: training loss, also unmixed where training.score_labelled
-    was set, the main dev metric, and pseudo-labels.
-
-    Args:
-        runs: run folders.
-        out: the picture; its ending gives the format.
-    """
-    from mixtext.report.plots import plot_runs
-
-    plot_runs(runs, out)
-    print(f"wrote {out}")
-    return 0
-
-
-def report(runs: Annotated[tuple[Path, ...], POSITIONAL], out: Path = Path("report.html")) -> int:
-    """Write a page about runs: mixtext report RUN|FOLDER … [--out FILE]
-
-    One HTML file that loads nothing: scores, what differs between the runs, curves and, of each
-    run, pseudo-labels by class over time, how often each layer was mixed, precision and recall by
-    class, the confusion matrix, calibration and the surest mistakes. A run need not be finished.
-
-    Args:
-        runs: run folders, or folders that hold some.
-        out: the page; one that this command has made is replaced.
-    """
-    from mixtext.report.runs import write_page
-
-    if not runs:
-        raise InputError("no run was given: name at least one run folder.")
-    count = write_page(runs, out)
-    print(f"wrote {out} ({count} run{'s' if count > 1 else ''})")
-    return 0
-
-
-def back_translate(
-    data: Annotated[str, POSITIONAL],
-    options: Annotated[tuple[str, ...], POSITIONAL] = (),
-    out: Path = Path("views"),
-    root: Path | None = None,
-    unlabelled: Path | None = None,
-    read: ReadFlags = UNSAID,
-) -> int:
-    """Make views of a corpus: mixtext backtranslate DATA|RECIPE --out DIR --backend … --pivots …
-
-    Writes DIR/views.jsonl, for `views.file` in a recipe; of pairs, the first text is translated. Of
-    a recipe all texts that it may learn from are translated, as its [views] say where no --backend
-    is given.
-    All options but those below are passed on to `python -m backtranslate`, which says what they
-    mean with --help. Killed? The same command goes on from there.
-
-    Args:
-        data: a file, a folder, a name from the catalogue, or a recipe (a TOML file), which says
-            how its data are read; the training part is translated.
-        options: for python -m backtranslate.
-        out: folder of the store.
-        root: folder that holds a catalogue data set.
-        unlabelled: a file of further texts, as `data.unlabelled` in a recipe names it.
-        read: How it is read:
-    """
-    from backtranslate.cli import main as backtranslate_main
-    from backtranslate.store import Corpus as Texts
-    from mixtext.files import write_text
-
-    if data.lower().endswith(".toml"):
-        corpus, usual = _texts_of_recipe(data, root, unlabelled, read)
-        said = any(x.partition("=")[0] == "--backend" for x in options)
-        options = options if said else (*usual, *options)
-    else:
-        corpus = _texts_to_translate(data, root, unlabelled, read)
-    for note in corpus.notes:
-        print(f"note: {note}", file=sys.stderr)
-    if corpus.rows == "vectors":
-        raise InputError(f"{data} holds vectors: there is no text to translate.")
-    kept, pairs = out / "texts.jsonl", zip(corpus.ids, corpus.texts, strict=True)
-    lines = "".join(json.dumps({"id": id_, "text": one}) + "\n" for id_, one in pairs)
-    if kept.exists() and not (kept.is_file() and kept.read_bytes() == lines.encode()):
-        raise InputError(
-            f"{kept} is there already and holds other than the texts of {data}: name another "
-            "folder with --out."
-        )
-    texts = Texts(corpus.ids, corpus.texts)
-    code = backtranslate_main([str(kept), "--out", str(out), *options], texts)
-    if code == 0 and not kept.exists():
-        write_text(kept, lines)  # for `python -m backtranslate merge`
-    return code
-
-
-def _texts_to_translate(
-    data: str, root: Path | None, unlabelled: Path | None, read: "ReadOptions"
-) -> "Corpus":
-    from mixtext.data.read.catalogue import CATALOGUE, load_any
-    from mixtext.data.read.readers import read_corpus
-
-    # The catalogue fixes it; elsewhere nobody needs labels to translate.
-    bare = dataclasses.replace(read, labels=False)
-    corpus, _ = load_any(data, read if data in CATALOGUE else bare, root=root)
-    if unlabelled is None:
-        return corpus
-    more = read_corpus(unlabelled, bare, name="unlabelled")
-    return dataclasses.replace(corpus.extended(more), notes=(*corpus.notes, *more.notes))
-
-
-def _texts_of_recipe(
-    path: str, root: Path | None, unlabelled: Path | None, read: "ReadOptions"
-) -> tuple["Corpus", list[str]]:
-    """The texts that a recipe may learn from, and the options that its [views] stand for."""
-    from mixtext.api import load_recipe
-    from mixtext.data.prepare import load_corpora
-    from mixtext.recipe import Recipe
-
-    read.refuse_unheard((), f"{path} is a recipe, which says how its data are read")
-    for name, value in (("root", root), ("unlabelled", unlabelled)):
-        if value is not None:
-            raise InputError(
-                f"--{name} is given but the recipe {path} names its data: leave it out."
-            )
-    recipe = load_recipe(path)
-    if not isinstance(recipe, Recipe):
-        raise InputError(f"{path} is a recipe for tagging, which uses no views: give another.")
-    train, _, notes = load_corpora(dataclasses.replace(recipe.data, templates=(), class_words=()))
-    views = recipe.views
-    usual = [f"--source={views.language}", f"--backend={views.backend}"]
-    usual += [f"--pivots={','.join(views.pivots)}", f"--preset={views.preset}"]
-    usual += [f"--models={views.models}", f"--workers={views.workers}", f"--copies={views.copies}"]
-    return dataclasses.replace(train, notes=tuple(notes)), usual if views.backend else []
-
-
 def active(command: Annotated[tuple[str, ...], POSITIONAL] = ()) -> int:
     """Active learning, of texts or for tagging with SeqMix: mixtext active --help
 
@@ -410,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     if arguments[:1] == ["active"] and arguments[1:]:
         commands, prog, arguments = ACTIVE_COMMANDS, "mixtext active", arguments[1:]
-        about = "Active learning for tagging, with sentences made by SeqMix."
+        about = "Active learning, of texts or for tagging with SeqMix."
     if arguments and arguments[0] not in commands and not arguments[0].startswith("-"):
         _complain(
             f"there is no command {arguments[0]!r}{near(arguments[0], commands)}; commands are "
@@ -509,7 +323,3 @@ def _in_order(arguments: list[str]) -> list[str]:
 
 def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -259,7 +259,7 @@ def test_bad_input_of_the_other_commands(trained, recipe, refused, tmp_path, mon
 
 def test_exit_code_and_sentence_in_a_process_of_its_own(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "mixtext.cli", "train", str(tmp_path / "gone.toml")],
+        [sys.executable, "-m", "mixtext", "train", str(tmp_path / "gone.toml")],
         capture_output=True,
         text=True,
     )

@@ -195,7 +195,7 @@ def long_sweep(tiny, tmp_path):
     path, folder = tmp_path / "long.toml", tmp_path / "out"
     steps = ("training.steps=60", "training.evaluate_every=60", "training.checkpoint_every=10")
     path.write_text(dump_recipe(tiny("method=mixtext", *steps)), encoding="utf-8")
-    command = [sys.executable, "-m", "mixtext.cli", "sweep", str(path), "--jobs", "2"]
+    command = [sys.executable, "-m", "mixtext", "sweep", str(path), "--jobs", "2"]
     command += ["--vary", "training.seed=0,1,2", "--run", str(folder)]
 
     def start():

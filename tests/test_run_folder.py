@@ -288,7 +288,7 @@ def test_a_run_of_version_0_1_goes_on(kind, recipes, begun, tmp_path):
 def mixtext(command):
     """A command in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "mixtext.cli", *command],
+        [sys.executable, "-m", "mixtext", *command],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

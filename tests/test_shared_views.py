@@ -105,7 +105,7 @@ def test_shards_that_start_together_do_not_meet(tmp_path):
     data = rows(tmp_path / "rows.csv", 3000)
     for attempt in range(2):
         out = tmp_path / f"views-{attempt}"
-        command = [sys.executable, "-m", "mixtext.cli", "backtranslate", data, "--out", str(out)]
+        command = [sys.executable, "-m", "mixtext", "backtranslate", data, "--out", str(out)]
         command += [*IDENTITY, "--num-shards", "3", "--shard"]
         shards = [
             subprocess.Popen([*command, str(k)], stderr=subprocess.PIPE, text=True)

@@ -236,7 +236,7 @@ def pushed(run, out, port, token, tmp_path):
     """`mixtext export --push` in a process of its own: the client reads its address at import."""
     settings = {"HF_ENDPOINT": f"http://127.0.0.1:{port}", "HF_TOKEN": token}
     settings |= {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1"}
-    command = ["-m", "mixtext.cli", "export", str(run), "--out", str(out), "--push", "reviews"]
+    command = ["-m", "mixtext", "export", str(run), "--out", str(out), "--push", "reviews"]
     return subprocess.run(
         [sys.executable, *command], env={**os.environ, **settings}, capture_output=True, text=True
     )

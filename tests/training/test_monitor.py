@@ -348,7 +348,7 @@ def command(tiny, tmp_path, name):
     return [
         sys.executable,
         "-m",
-        "mixtext.cli",
+        "mixtext",
         "train",
         str(recipe),
         "--run",

@@ -68,7 +68,7 @@ class Job:
 
     def __init__(self, recipe, run):
         self.run, self.checkpoints = run, run / "checkpoints"
-        self.command = [sys.executable, "-m", "mixtext.cli", "train", str(recipe)]
+        self.command = [sys.executable, "-m", "mixtext", "train", str(recipe)]
         self.command += ["--run", str(run), "--resume"]
 
     def kill_when(self, reached):
