@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -30,6 +31,7 @@ from mixtext.view_commands import back_translate
 
 _loud: list[TextIO] = []  # where complaints go while --quiet keeps all else off the screen
 POSITIONAL = tyro.conf.Positional
+PATIENCE = 10.0  # seconds
 
 
 def train(
@@ -293,7 +295,8 @@ def _rank(of: str) -> int:
 
 
 def _complain(sentence: object) -> None:
-    if _rank("LOCAL_RANK"):
+    if _rank("LOCAL_RANK"):  # torchrun ends all as soon as one has: the first one speaks before
+        time.sleep(PATIENCE)
         return
     print(f"mixtext: {shown(sentence)}", file=_loud[-1] if _loud else sys.stderr)
 
