@@ -55,6 +55,13 @@ ALL_LABELS = "labels_per_class = 0      # every label that is there; else so man
 # whose labels stand for those that one would not have.
 SOME_LABELS = "labels_per_class = {0}     # of each class; the other rows give their texts alone"
 LENGTHS = (32, 64, 128, 256)
+MOST = 0.75  # of the labels, in one class
+NO_START = """
+[mixtext]                 # most labels are of one class: in the preset's start others would be lost
+contrast_passes = 0
+cluster = 0
+align = false
+"""
 FEW = 20  # classes that are named in a line
 SAMPLE = 2000  # rows whose tokens are counted
 PRESET_ROWS = 600  # labelled rows up to which the preset's contrastive passes are affordable
@@ -156,7 +163,7 @@ def starter_recipe(
         steps=0,
         usual=usual_steps(learned + templates * train.classes, batch),
         batch=batch,
-        method_table=_method_table(method, learned),
+        method_table=_method_table(method, learned, 0.0 if some else _largest_share(train)),
     )
 
 
@@ -172,9 +179,11 @@ def _templates(train: Corpus, words: Sequence[str], usual: Sequence[str]) -> tup
     return len(usual) * known, lines
 
 
-def _method_table(method: str, labelled: int) -> str:
-    """What the preset has too much of where there are many labels."""
+def _method_table(method: str, labelled: int, largest: float) -> str:
+    """What the preset has too much of where labels are many, or nearly all of one class."""
     passes = PRESETS["few_labels"]["mixtext"]["contrast_passes"]
+    if method == "mixtext" and largest > MOST:
+        return NO_START
     if method != "mixtext" or labelled <= PRESET_ROWS:
         return ""
     fewer = max(1, passes * PRESET_ROWS // labelled)
@@ -194,6 +203,12 @@ def _name(path: Path) -> str:
 def _from(path: Path, folder: Path) -> str:
     """A path as it is from a folder; an absolute one, or one from here, stays as it is."""
     return str(path) if path.is_absolute() or folder == Path() else os.path.relpath(path, folder)
+
+
+def _largest_share(train: Corpus) -> float:
+    """Share of the labels that the largest class has; 0 for scores."""
+    counts = np.bincount(train.labels[train.labelled]) if train.classes else np.zeros(1)
+    return float(counts.max() / max(1, counts.sum()))
 
 
 def _smallest_class(train: Corpus) -> int:

@@ -129,6 +129,15 @@ def test_classes_are_said_where_their_names_say_something(tmp_path, labels, text
     assert recipe.data.templates and list(recipe.data.class_words) == words
 
 
+@pytest.mark.parametrize(("rare", "start"), [(4, False), (6, True)])
+def test_where_nearly_all_labels_are_of_one_class_there_is_no_start(tmp_path, rare, start):
+    rows = [[f"word {i}", "ham" if i >= rare else "spam"] for i in range(20)] + [["more", ""]]
+    path = write(tmp_path / "skew.csv", ["text", "label"], rows)
+    (tmp_path / "skew.toml").write_text(starter_recipe(str(path))[1])
+    method = load_recipe(tmp_path / "skew.toml").method
+    assert (method.contrast_passes > 0, method.cluster > 0, method.align) == (start,) * 3
+
+
 def test_length_counts_both_texts(tmp_path):
     rows = [["word " * 30, "word " * 20, label] for label in "ab" * 10]
     path = write(tmp_path / "long.csv", ["text", "other", "label"], rows)
