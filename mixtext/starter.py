@@ -173,7 +173,8 @@ def _templates(train: Corpus, words: Sequence[str], usual: Sequence[str]) -> tup
         return 0, ""
     said = list(words) or [spoken(name) for name in train.label_names]
     known = all(map(says_something, said))
-    lines = f"{'' if known else '# '}templates = {to_toml(list(usual))}  # learned too: {{}} is a class\n"
+    lines = "" if known else "# "
+    lines += f"templates = {to_toml(list(usual))}  # learned too: {{}} is a class\n"
     if train.classes <= FEW:
         lines += f"# class_words = {to_toml(said)}  # said instead of names that tell little\n"
     return len(usual) * known, lines
