@@ -6,15 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
-
-from mixtext.data_commands import UNSAID, ReadFlags
+from mixtext.data_commands import POSITIONAL, UNSAID, ReadFlags
 from mixtext.errors import InputError
 
 if TYPE_CHECKING:  # importing the rounds takes seconds, which `mixtext --help` should not cost
     from mixtext.active.rounds import Rounds, State
-
-POSITIONAL = tyro.conf.Positional
 
 
 def run(

@@ -16,6 +16,8 @@ import tyro
 from mixtext import __version__
 from mixtext.active_commands import ACTIVE_COMMANDS
 from mixtext.data_commands import (
+    JSON,
+    POSITIONAL,
     UNSAID,
     datasets,
     inspect_data,
@@ -24,13 +26,12 @@ from mixtext.data_commands import (
     recipe_fields,
 )
 from mixtext.errors import InputError, disk_trouble, shown
-from mixtext.model_commands import JSON, evaluate, export, predict
+from mixtext.model_commands import evaluate, export, predict
 from mixtext.result_commands import plot, report, table
 from mixtext.settings import near
 from mixtext.view_commands import back_translate
 
 _loud: list[TextIO] = []  # where complaints go while --quiet keeps all else off the screen
-POSITIONAL = tyro.conf.Positional
 PATIENCE = 10.0  # seconds
 
 

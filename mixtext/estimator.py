@@ -24,6 +24,7 @@ from mixtext.data.labels import listing, plain_label
 from mixtext.data.templates import USUAL, says_something
 from mixtext.errors import InputError
 from mixtext.inference import load
+from mixtext.presets import fitting_preset
 from mixtext.recipe import Recipe, make_recipe
 from mixtext.run import train_classifier
 
@@ -52,7 +53,8 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
         encoder: as `model.encoder` in a recipe.
         max_length: longest text in tokens; the rest is cut off.
         steps: length of the training; 0: by the labelled rows, as `training.steps` says.
-        preset: what a recipe begins with, see `mixtext.presets`; "": nothing.
+        preset: what a recipe begins with, see `mixtext.presets`; `auto`: what fits `y`; "":
+            nothing.
         settings: any other field of a recipe by its name, such as
             `{"mixtext.temperature": 0.3, "training.batch": 16}`. Every labelled row is learned
             from and the last weights are kept, unless `data.dev_share` sets some aside to choose
@@ -73,7 +75,7 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
         encoder: str = "minilm",
         max_length: int = 64,
         steps: int = 0,
-        preset: str = "few_labels",
+        preset: str = "auto",
         settings: Mapping[str, Any] | None = None,
         random_state: int | np.random.RandomState | None = 0,
         verbose: bool = False,
@@ -120,7 +122,9 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
                 rows + more, [*codes, *[-1] * len(more)] if len(rows) == len(codes) else codes,
                 label_names=names, name="X",
             )  # fmt: skip
-            recipe = self._recipe(names, pool=bool(more) or not known.all())
+            recipe = self._recipe(
+                names, fitting_preset(numbers), pool=bool(more) or not known.all()
+            )
             with TemporaryDirectory(prefix="mixtext-") as folder:
                 run = Path(folder) / "run"
                 train_classifier(recipe, run, corpus, quiet=not self.verbose)
@@ -166,8 +170,14 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         return tags
 
-    def _recipe(self, names: Sequence[str], pool: bool) -> Recipe:
-        """The recipe of a fit, of these classes; `pool`: whether there are rows without a label."""
+    def _recipe(self, names: Sequence[str], fitting: str, pool: bool) -> Recipe:
+        """The recipe of a fit.
+
+        Args:
+            names: of the classes.
+            fitting: the preset for `auto`.
+            pool: whether there are rows without a label.
+        """
         method = ("mixtext" if pool else "tmix") if self.method == "auto" else self.method
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
@@ -193,8 +203,9 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
             values.setdefault(table, {})[field] = value
         if not values["data"].keys() & {"dev_share", "dev_per_class"}:
             values["training"].setdefault("evaluate_every", NEVER)  # nothing to evaluate on the way
-        preset = {"preset": self.preset} if self.preset else {}
-        values |= {"name": "fit", "method": method, **preset}
+        values |= {"name": "fit", "method": method}
+        if preset := fitting if self.preset == "auto" else self.preset:
+            values["preset"] = preset
         recipe = make_recipe(values, where="MixTextClassifier")
         if recipe.method.unlabelled and not pool:
             raise InputError(

@@ -10,10 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
-import tyro
-
 from mixtext.data.read.options import ReadOptions
-from mixtext.data_commands import JSON, UNSAID, ReadFlags
+from mixtext.data_commands import JSON, POSITIONAL, UNSAID, ReadFlags
 from mixtext.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from mixtext.inference import Predictor
     from mixtext.tagging.entities import TagPredictor
 
-POSITIONAL = tyro.conf.Positional
 # Rows that are read, answered and written together, at first and later. Batches of 64 rows of like
 # length pad AG News to 1.69 times its tokens if found among 256 rows, to 1.03 among 8,192.
 FIRST_CHUNK, CHUNK = 256, 8192

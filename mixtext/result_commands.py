@@ -4,12 +4,8 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
+from mixtext.data_commands import JSON, POSITIONAL
 from mixtext.errors import InputError
-from mixtext.model_commands import JSON
-
-POSITIONAL = tyro.conf.Positional
 
 
 def table(

@@ -16,7 +16,7 @@ from mixtext.data.templates import USUAL, says_something, spoken
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
 from mixtext.models.pretrained import load_tokenizer
-from mixtext.presets import PRESETS
+from mixtext.presets import PRESETS, fitting_preset
 from mixtext.recipe import Recipe, reachable
 from mixtext.run import check_method
 from mixtext.settings import to_toml
@@ -30,7 +30,7 @@ TEMPLATE = """\
 # All fields and what they mean: mixtext recipe-fields, mixtext methods --settings
 name = {quoted}
 method = "{method}"       # {methods}
-preset = "few_labels"     # settings that pay with few labels; "paper": MixText as published
+preset = "{preset}"     # settings that pay with such labels; "paper": MixText as published
 
 [data]
 corpus = {corpus}
@@ -55,13 +55,6 @@ ALL_LABELS = "labels_per_class = 0      # every label that is there; else so man
 # whose labels stand for those that one would not have.
 SOME_LABELS = "labels_per_class = {0}     # of each class; the other rows give their texts alone"
 LENGTHS = (32, 64, 128, 256)
-MOST = 0.75  # of the labels, in one class
-NO_START = """
-[mixtext]                 # most labels are of one class: in the preset's start others would be lost
-contrast_passes = 0
-cluster = 0
-align = false
-"""
 FEW = 20  # classes that are named in a line
 SAMPLE = 2000  # rows whose tokens are counted
 PRESET_ROWS = 600  # labelled rows up to which the preset's contrastive passes are affordable
@@ -128,6 +121,8 @@ def starter_recipe(
     each = min(10, smallest // 2)
     learned = each * train.classes if some else labelled
     batch = min(32, max(8, train.classes))
+    balanced = some or regression
+    preset = "few_labels" if balanced else fitting_preset(train.labels[train.labelled])
     tokenizer = load_tokenizer("minilm")
     strange = strange_language(train.texts, tokenizer, "minilm")
     words = CATALOGUE[data].class_words if data in CATALOGUE else ()
@@ -163,7 +158,8 @@ def starter_recipe(
         steps=0,
         usual=usual_steps(learned + templates * train.classes, batch),
         batch=batch,
-        method_table=_method_table(method, learned, 0.0 if some else _largest_share(train)),
+        preset=preset,
+        method_table=_method_table(method, preset, learned),
     )
 
 
@@ -180,12 +176,10 @@ def _templates(train: Corpus, words: Sequence[str], usual: Sequence[str]) -> tup
     return len(usual) * known, lines
 
 
-def _method_table(method: str, labelled: int, largest: float) -> str:
-    """What the preset has too much of where labels are many, or nearly all of one class."""
+def _method_table(method: str, preset: str, labelled: int) -> str:
+    """What the preset has too much of where there are many labels."""
     passes = PRESETS["few_labels"]["mixtext"]["contrast_passes"]
-    if method == "mixtext" and largest > MOST:
-        return NO_START
-    if method != "mixtext" or labelled <= PRESET_ROWS:
+    if method != "mixtext" or preset != "few_labels" or labelled <= PRESET_ROWS:
         return ""
     fewer = max(1, passes * PRESET_ROWS // labelled)
     return (
@@ -204,12 +198,6 @@ def _name(path: Path) -> str:
 def _from(path: Path, folder: Path) -> str:
     """A path as it is from a folder; an absolute one, or one from here, stays as it is."""
     return str(path) if path.is_absolute() or folder == Path() else os.path.relpath(path, folder)
-
-
-def _largest_share(train: Corpus) -> float:
-    """Share of the labels that the largest class has; 0 for scores."""
-    counts = np.bincount(train.labels[train.labelled]) if train.classes else np.zeros(1)
-    return float(counts.max() / max(1, counts.sum()))
 
 
 def _smallest_class(train: Corpus) -> int:

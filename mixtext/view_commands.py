@@ -6,16 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
-
-from mixtext.data_commands import UNSAID, ReadFlags
+from mixtext.data_commands import POSITIONAL, UNSAID, ReadFlags
 from mixtext.errors import InputError
 
 if TYPE_CHECKING:
     from mixtext.data.corpus import Corpus
     from mixtext.data.read.options import ReadOptions
-
-POSITIONAL = tyro.conf.Positional
 
 
 def back_translate(

@@ -70,6 +70,8 @@ def test_it_begins_as_new_recipes_do(words, said, small, rows):
     for field in ("contrast_passes", "cluster", "teacher", "align"):
         assert getattr(model.recipe_.method, field) == usual[field]
     assert model.recipe_.data.templates == (USUAL if said else ())
+    lone = [words[0] if i < 8 else words[1] if i == 8 else None for i in range(12)]
+    assert not small().fit(texts, lone).recipe_.method.contrast_passes
     bare = small(preset="", settings={"data.templates": []}).fit(texts, labels)
     assert not bare.recipe_.method.contrast_passes and not bare.recipe_.data.templates
 

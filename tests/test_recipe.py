@@ -323,7 +323,7 @@ def test_a_preset_is_what_a_recipe_begins_with():
     # Written out, a recipe needs it no more.
     assert make_recipe(tomllib.loads(dump_recipe(recipe))) == recipe
     for name in ("few_label", 3):
-        with pytest.raises(InputError, match="presets are few_labels, paper"):
+        with pytest.raises(InputError, match="presets are few_labels, skewed_labels, paper"):
             make_recipe({"preset": name})
     with pytest.raises(InputError, match="preset"):
         build_recipe(TaggingRecipe, {"task": "tagging", "preset": "paper"})

@@ -10,6 +10,7 @@ from mixtext.cli import main
 from mixtext.data.read.options import ReadOptions
 from mixtext.errors import InputError
 from mixtext.methods import METHODS
+from mixtext.presets import PRESETS
 from mixtext.starter import starter_recipe
 
 
@@ -135,6 +136,7 @@ def test_where_nearly_all_labels_are_of_one_class_there_is_no_start(tmp_path, ra
     path = write(tmp_path / "skew.csv", ["text", "label"], rows)
     (tmp_path / "skew.toml").write_text(starter_recipe(str(path))[1])
     method = load_recipe(tmp_path / "skew.toml").method
+    assert method.teacher == PRESETS["few_labels"]["mixtext"]["teacher"]
     assert (method.contrast_passes > 0, method.cluster > 0, method.align) == (start,) * 3
 
 
