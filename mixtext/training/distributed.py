@@ -9,6 +9,8 @@ But for rounding all is as in one process, where there is no dropout. Dropout is
 process for its own rows: a row has another one where it is a partner in another process.
 """
 
+import gc
+import importlib
 import inspect
 import math
 import os
@@ -64,6 +66,9 @@ def joined() -> Iterator[None]:
         return
     if gpus := torch.cuda.device_count():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % gpus)
+    # DDP imports this package. Imported later, its functions take the group as a default value and
+    # keep it, and its threads, until Python ends and is no longer there for them.
+    importlib.import_module("torch.distributed.nn")
     dist.init_process_group(timeout=WAIT)  # gloo on CPUs, nccl on GPUs
     try:
         yield
@@ -76,6 +81,7 @@ def joined() -> Iterator[None]:
         ) from None
     finally:
         dist.destroy_process_group()
+        gc.collect()  # what DDP still holds of the group: its threads end here
 
 
 def of_first(value: T) -> T:

@@ -168,3 +168,24 @@ def test_what_cannot_be_shared_is_refused(tiny, written, torchrun, tmp_path):
     assert not (tmp_path / "run").exists()
     _, err = torchrun(2, *MODULE, "sweep", path, code=1)
     assert err.count("mixtext: torchrun is for `mixtext train` alone") == 1
+
+
+TRAIN_AND_LIST_THREADS = """
+import sys
+from pathlib import Path
+from mixtext.cli import main
+main(sys.argv[1:])
+threads = [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
+print("threads", *threads)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are listed by Linux")
+def test_no_thread_of_the_group_is_left(tiny, written, torchrun, tmp_path):
+    """One that asks for Python after its end aborts the whole process, once in many runs."""
+    script = tmp_path / "train.py"
+    script.write_text(TRAIN_AND_LIST_THREADS, encoding="utf-8")
+    recipe = written(tiny("method=mixtext", "mixtext.layers=[7]"))
+    out, _ = torchrun(2, "--", script, "train", recipe, "--run", tmp_path / "run")
+    threads = [line for line in out.splitlines() if line.startswith("threads")]
+    assert len(threads) == 2 and all("gloo" not in line for line in threads), threads
