@@ -14,7 +14,7 @@ from mixtext.reproduce import read_plans, reproduce, tables
 from mixtext.sweep import parse_axis
 
 PROMISED = {"table2", "layers", "mixtext", "rivals", "digits", "words", "mixup_transformer",
-            "ssmix", "seqmix", "views"}  # fmt: skip
+            "ssmix", "seqmix", "views", "twelve_layers"}  # fmt: skip
 
 
 def runs(plan):
