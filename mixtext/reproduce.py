@@ -33,6 +33,7 @@ from mixtext.jobs import Executor, run_here
 from mixtext.miniature import Miniature
 from mixtext.report.curves import curve_table, plot_curves
 from mixtext.report.plots import save_figure
+from mixtext.report.published import read_published
 from mixtext.report.tables import compared, comparison
 from mixtext.report.verdicts import (
     as_csv,
@@ -40,7 +41,6 @@ from mixtext.report.verdicts import (
     curve_results,
     draw_gains,
     judge,
-    read_published,
     verdict_rows,
     verdict_table,
 )

@@ -9,7 +9,7 @@ import pytest
 from mixtext.api import load_recipe
 from mixtext.cli import main
 from mixtext.errors import InputError
-from mixtext.report.verdicts import read_published
+from mixtext.report.published import read_published
 from mixtext.reproduce import read_plans, reproduce, tables
 from mixtext.sweep import parse_axis
 

@@ -8,6 +8,7 @@ from scipy.stats import ttest_rel
 
 from mixtext.cli import main
 from mixtext.errors import InputError
+from mixtext.report.published import Published, read_published
 from mixtext.report.tables import read_results
 from mixtext.report.verdicts import (
     AGREES,
@@ -15,14 +16,12 @@ from mixtext.report.verdicts import (
     NOISE,
     NOT_RUN,
     Comparison,
-    Published,
     as_csv,
     compare,
     curve_results,
     holm,
     judge,
     paired_p,
-    read_published,
     verdict_rows,
     verdict_table,
 )
