@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from mixtext.data_commands import POSITIONAL, UNSAID, ReadFlags
+from mixtext.data_commands import POSITIONAL, UNSAID, ReadFlags, refuse_no_runs
 from mixtext.errors import InputError
 
 if TYPE_CHECKING:  # importing the rounds takes seconds, which `mixtext --help` should not cost
@@ -119,6 +119,7 @@ def plot(runs: Annotated[tuple[Path, ...], POSITIONAL], out: Path = Path("curves
     """
     from mixtext.report.curves import curve_table, plot_curves, read_curves
 
+    refuse_no_runs(runs)
     curves = read_curves(runs)
     plot_curves(curves, out)
     print(curve_table(curves))

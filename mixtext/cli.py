@@ -68,6 +68,8 @@ def train(
     loaded = load_recipe(recipe, overrides)
     folder = run or Path("runs") / loaded.name
     if dry_run:
+        if as_json:
+            raise InputError("--json prints the result of a training: leave it out with --dry-run.")
         with first_alone():
             prepared = prepare(loaded)
         print(prepared.describe())
@@ -207,11 +209,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0; 2 for bad input; 3 for a lost training."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    quiet = "--quiet" in arguments[1:]
-    arguments = _in_order([x for x in arguments if x != "--quiet" or not quiet])
-    if arguments == ["--version"]:
+    ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--version" in ours:
         print(f"mixtext {__version__}")
         return 0
+    quiet = "--quiet" in ours
+    arguments = _in_order([x for x in ours if x != "--quiet"] + arguments[len(ours) :])
     if any("\0" in argument for argument in arguments):
         _complain("an argument holds a NUL, which no name or text has: leave it out.")
         return 2
@@ -223,7 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands, prog = COMMANDS, "mixtext"
     about = (
         "Text classification from few labels: MixText and the mixup family. --version prints the "
-        "version; --quiet, behind any command, leaves out progress and notes."
+        "version; --quiet, with any command, leaves out progress and notes."
     )
     if arguments[:1] == ["active"] and arguments[1:]:
         commands, prog, arguments = ACTIVE_COMMANDS, "mixtext active", arguments[1:]

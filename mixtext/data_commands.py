@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,12 @@ class Flags(ReadOptions):
         if getattr(ReadOptions, name, False) is True:
             name = f"no-{name}"
         return f"--{name.replace('_', '-')}"
+
+
+def refuse_no_runs(runs: Sequence[Path]) -> None:
+    """Refuses a command about runs that names none."""
+    if not runs:
+        raise InputError("no run was given: name at least one run folder.")
 
 
 ReadFlags = tyro.conf.OmitArgPrefixes[Flags]  # --text, not --options.text

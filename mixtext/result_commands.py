@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from mixtext.data_commands import JSON, POSITIONAL
+from mixtext.data_commands import JSON, POSITIONAL, refuse_no_runs
 from mixtext.errors import InputError
 
 
@@ -33,6 +33,7 @@ def table(
     """
     from mixtext.report.tables import compared, comparison, read_results
 
+    refuse_no_runs(runs)
     if rivals:
         from mixtext.report.rivals import rival_rows, rival_table
 
@@ -70,6 +71,7 @@ def plot(runs: Annotated[tuple[Path, ...], POSITIONAL], out: Path = Path("runs.p
     """
     from mixtext.report.plots import plot_runs
 
+    refuse_no_runs(runs)
     plot_runs(runs, out)
     print(f"wrote {out}")
     return 0
@@ -88,8 +90,7 @@ def report(runs: Annotated[tuple[Path, ...], POSITIONAL], out: Path = Path("repo
     """
     from mixtext.report.runs import write_page
 
-    if not runs:
-        raise InputError("no run was given: name at least one run folder.")
+    refuse_no_runs(runs)
     count = write_page(runs, out)
     print(f"wrote {out} ({count} run{'s' if count > 1 else ''})")
     return 0

@@ -665,6 +665,10 @@ def test_quiet_and_json(recipe, trained, tmp_path, capsys, encoder, corpus_file)
     assert capsys.readouterr().err.startswith("mixtext: run folder")
     assert main([*run, "--resume"]) == 0
     assert "accuracy" in capsys.readouterr().out
+    assert main(["--quiet", *run[:-1]]) == 2
+    assert capsys.readouterr().err.startswith("mixtext: run folder")
+    assert main([*run, "--dry-run", "--json"]) == 2
+    assert "leave it out with --dry-run" in capsys.readouterr().err
     assert main(["table", str(trained / "run"), "--json"]) == 0
     [row] = json.loads(capsys.readouterr().out)
     assert row["test rows"] == "15" and row["method"] == "supervised"
@@ -678,6 +682,14 @@ def test_quiet_and_json(recipe, trained, tmp_path, capsys, encoder, corpus_file)
     assert said.err.startswith("note: the labels")
     assert main(["inspect-data", str(odd), "--encoder", encoder, "--json", "--quiet"]) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["table", "table --rivals mixtext", "table --baseline x", "plot", "report", "active plot"],
+)
+def test_a_command_about_runs_needs_some(command, refused):
+    assert "name at least one run folder" in refused(*command.split())
 
 
 def test_an_option_that_is_given_twice_is_refused(capsys):

@@ -59,8 +59,11 @@ def test_a_name_that_is_not_there():
         mixtext.no_such_name  # noqa: B018
 
 
-def test_version(capsys):
-    assert main(["--version"]) == 0
+@pytest.mark.parametrize(
+    "arguments", ["--version", "train --version", "--version table runs", "--quiet --version"]
+)
+def test_version(arguments, capsys):
+    assert main(arguments.split()) == 0
     assert capsys.readouterr().out == f"mixtext {mixtext.__version__}\n"
     assert re.fullmatch(r"\d+\.\d+\.\d+", mixtext.__version__)
 
