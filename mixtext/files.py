@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,8 +64,15 @@ def save_tensors(tensors: dict[str, "Tensor"], path: Path) -> None:
     with aside(path) as half:
         try:
             save_file(whole, half)
+            usual_mode(half)
         except SafetensorError as error:  # a full disk
             raise InputError(f"{path} cannot be written: {reason_of(error)}.") from None
+
+
+def usual_mode(path: Path) -> None:
+    """Lets those read and write a file whom the umask lets; safetensors lets its owner alone."""
+    os.umask(umask := os.umask(0))
+    path.chmod(0o666 & ~umask)
 
 
 @reads(WAY_OUT)

@@ -31,7 +31,7 @@ from mixtext.metrics import metrics_of
 from mixtext.models.base import Encoder
 from mixtext.models.build import build_model
 from mixtext.models.classifier import Classifier
-from mixtext.models.folder import model_folder
+from mixtext.models.folder import model_folder, run_of
 from mixtext.models.heads import MlpHead
 from mixtext.models.pretrained import encoder_folder
 from mixtext.models.settings import VECTOR_ENCODERS, WORD_ENCODERS, ModelSettings
@@ -442,9 +442,8 @@ def usual_options(run: Path, data: str, said: ReadOptions) -> ReadOptions:
         data: the file or folder.
         said: options for it.
     """
-    folders = [run, run.parent] if run.name == "model" else [run]
-    saved = next((x / "recipe.toml" for x in folders if (x / "recipe.toml").is_file()), None)
-    if saved is None:
+    saved = run_of(run) / "recipe.toml"
+    if not saved.is_file():
         return said
     settings = build_recipe(Recipe, read_toml(saved), where=str(saved)).data
     corpus = settings.corpus

@@ -132,6 +132,15 @@ def contents_or_none(folder):
         return None
 
 
+def test_tensors_are_read_by_whom_the_umask_lets(tmp_path):
+    before = os.umask(0o027)
+    try:
+        save_tensors({"a": torch.zeros(3)}, tmp_path / "a")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
 def test_no_room_for_tensors_is_told_with_the_name(tmp_path):
     path, limits = tmp_path / "x.safetensors", resource.getrlimit(resource.RLIMIT_FSIZE)
     save_tensors({"a": torch.zeros(3)}, path)

@@ -10,6 +10,7 @@ from mixtext.errors import InputError
 from mixtext.files import read_json
 from mixtext.markdown import markdown_table
 from mixtext.metrics import interval
+from mixtext.models.folder import run_of
 
 KINDS = {"classes": "text-classification", "scores": "text-classification"}
 KINDS |= {"tags": "token-classification"}
@@ -21,8 +22,7 @@ def facts(run: Path) -> dict[str, dict[str, Any]]:
     Args:
         run: the run folder, or the model folder in it.
     """
-    if run.name == "model" and not (run / "result.json").is_file():
-        run = run.parent
+    run = run_of(run)
     found = {}
     for name in ("result", "environment"):
         try:
@@ -58,7 +58,7 @@ def model_card(
         "license": license,
         "library_name": "transformers",
         "pipeline_tag": KINDS[about["target"]] if rows != "vectors" else None,
-        "tags": ["mixtext", *([result["method"]] if "method" in result else [])],
+        "tags": [*dict.fromkeys(["mixtext", result.get("method", "mixtext")])],
     }
     lines = ["---"]
     lines += [f"{key}: {json.dumps(value)}" for key, value in front.items() if value]
@@ -73,11 +73,12 @@ def model_card(
     lines += ["", "## Scores", ""]
     if scores := _scores(about, result):
         lines += _table(("part", "rows", "metric", "value", "95 % interval"), scores)
+        flatters = "Dev chose the weights, so its scores flatter. " if result.get("dev") else ""
         lines += [
             "",
-            "Dev chose the weights, so its scores flatter. The interval is over the rows of the "
-            "part (Wilson's of an accuracy, Fisher's of a correlation; no other has one here); it "
-            "says nothing of other splits and seeds.",
+            f"{flatters}The interval is over the rows of the part (Wilson's of an accuracy, "
+            "Fisher's of a correlation; no other has one here); it says nothing of other splits "
+            "and seeds.",
         ]
     else:
         lines.append("Not known: the model was not with its run, or nothing was set aside.")

@@ -33,7 +33,7 @@ PIPELINE = """```python
 import mixtext  # or trust_remote_code=True, where the folder holds code
 from transformers import pipeline
 
-pipeline("{kind}", "FOLDER")("some text")
+pipeline("{kind}", "FOLDER"{options})("some text")
 ```
 
 Or with mixtext alone: `mixtext predict FOLDER "some text"`."""
@@ -94,6 +94,11 @@ def export_model(
     """
     if int8 and format != "onnx":
         raise InputError("--int8 is for --format onnx: give both, or leave --int8 out.")
+    if int8 and rows is None:
+        raise InputError(
+            "the rows that the run was scored on cannot be read again: give --data FILE with "
+            "rows to count on how many answers --int8 changes."
+        )
     about, source = read_about(run), model_folder(run)
     if out.exists():
         raise InputError(f"{out} is there already: name another folder with --out.")
@@ -106,7 +111,7 @@ def export_model(
         if format == "onnx":
             predictor = replace(load(run, "cpu"), precision="float32")
             refuse_cases(predictor.model)
-            notes = _write_onnx(predictor, half / FILE, int8, rows)
+            notes = _write_onnx(predictor, half / FILE, rows if int8 else None)
         for path in sorted(source.iterdir()):
             left = format == "onnx" and path.name in (ABOUT, WHOLE, HEAD, *_OF_SMALL)
             if path.is_file() and not left:
@@ -122,26 +127,26 @@ _OF_SMALL = ("encoder.safetensors", "encoder.json")
 
 def _use(about: dict[str, Any], format: str, hugging_face: bool) -> str:
     """How a folder is used, in Markdown."""
+    special = "" if about["model"].get("special_tokens", True) else ", add_special_tokens=False"
     if format == "onnx":
         if about["rows"] == "vectors":
             return VECTORS
         texts = '["one text"], ["another"]' if about["rows"] == "pairs" else '["some text"]'
-        special = "" if about["model"].get("special_tokens", True) else ", add_special_tokens=False"
         shape = {"tags": "(rows, tokens, tags)", "scores": "(rows, 1): the scores themselves"}
         return SESSION.format(
             texts=texts, special=special, shape=shape.get(about["target"], "(rows, classes)")
         )
-    if not hugging_face:
+    if not hugging_face or about["model"].get("case"):  # no pipeline knows the letter case
         return OWN
-    return PIPELINE.format(
-        kind="token-classification" if about["target"] == "tags" else "text-classification"
-    )
+    if about["target"] == "tags":
+        return PIPELINE.format(kind="token-classification", options="")
+    return PIPELINE.format(kind="text-classification", options=f", truncation=True{special}")
 
 
-def _write_onnx(predictor: Any, path: Path, int8: bool, rows: Corpus | None) -> tuple[str, ...]:
+def _write_onnx(predictor: Any, path: Path, rows: Corpus | None) -> tuple[str, ...]:
     """Writes the file, compares its answers with the model's, and says how they differ.
 
-    The predictor is a `Predictor` or a `TagPredictor`.
+    The predictor is a `Predictor` or a `TagPredictor`; with `rows`, the file is in int8.
     """
     drawn = _drawn(predictor)
     settings = predictor.settings
@@ -165,12 +170,7 @@ def _write_onnx(predictor: Any, path: Path, int8: bool, rows: Corpus | None) -> 
             "safetensors."
         )
     notes = [f"ONNX in float32: answers differ by {worst:.1g} at most, on {len(drawn)} drawn rows."]
-    if int8:
-        if rows is None:
-            raise InputError(
-                "the rows that the run was scored on cannot be read again: give --data FILE with "
-                "rows to count on how many answers --int8 changes."
-            )
+    if rows is not None:
         write_int8(path)
         worst, changed, answers = _difference(
             predictor, replace(predictor, model=OnnxModel(path, graph)), rows

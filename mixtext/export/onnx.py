@@ -5,6 +5,7 @@ onnx, onnxscript and onnxruntime are the extra `onnx`, imported where they are u
 
 import inspect
 import io
+import logging
 import warnings
 from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
@@ -177,6 +178,11 @@ def refuse_cases(model: Any) -> None:
 @contextmanager
 def _silence() -> Any:
     """The exporter tells of its progress on standard output, and warns of itself."""
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

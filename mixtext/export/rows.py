@@ -12,7 +12,7 @@ from mixtext.data.read.options import UNSAID
 from mixtext.data.read.readers import read_corpus
 from mixtext.errors import InputError
 from mixtext.inference import unlabelled
-from mixtext.models.folder import read_about
+from mixtext.models.folder import read_about, run_of
 from mixtext.run import usual_options
 from mixtext.tagging.data import load_tag_data
 from mixtext.tagging.recipe import TaggingRecipe
@@ -23,10 +23,10 @@ MOST = 1000
 def rows_of_run(run: Path, most: int = MOST) -> Corpus | None:
     """The rows that a run was scored on: dev, else test, else those that it learned from.
 
-    None where they cannot be read again: the run was given lists, its files are not there any
-    more, or only the model folder is.
+    `run` is the run folder, or the model folder in it. None where they cannot be read again: the
+    run was given lists, its files are not there any more, or the model has left its run.
     """
-    recipe_file = run / "recipe.toml"
+    recipe_file = run_of(run) / "recipe.toml"
     if not recipe_file.is_file():
         return None
     try:

@@ -11,7 +11,6 @@ A folder is written beside its place and takes it by one rename: what has its na
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mixtext.errors import InputError, reads, refuse_odd_files
-from mixtext.files import aside, checksum, save_tensors, write_json
+from mixtext.files import aside, checksum, save_tensors, usual_mode, write_json
 from mixtext.models.base import SIZES, WEIGHTS, Encoder, Model, SmallEncoder
 from mixtext.models.encoder import MixableEncoder
 from mixtext.models.huggingface import WEIGHTS as WHOLE
@@ -82,15 +81,20 @@ def save_parts(folder: Path, model: Model, tokenizer: Any, about: dict[str, Any]
             tokenizer.model_max_length = longest
         sums = {path.name: checksum(path) for path in sorted(half.iterdir())}
         write_json(half / ABOUT, {**about, SUMS: {**sums, ABOUT: _sum_of(about)}})
-        os.umask(umask := os.umask(0))
         for path in half.iterdir():
-            path.chmod(0o666 & ~umask)  # safetensors lets nobody but the owner read them
+            usual_mode(path)
 
 
 def model_folder(run: Path) -> Path:
     """The model folder of a run; a folder without one is taken for a model folder itself."""
     inner = run / "model"
     return inner if (inner / ABOUT).is_file() else run
+
+
+def run_of(folder: Path) -> Path:
+    """The run folder around a model folder; any other folder is taken for a run folder itself."""
+    inside = folder.name == "model" and (folder.parent / "recipe.toml").is_file()
+    return folder.parent if inside else folder
 
 
 def has_model(run: Path) -> bool:
@@ -106,6 +110,11 @@ def read_about(run: Path) -> dict[str, Any]:
         InputError: there is no finished model there, or the file is damaged.
     """
     path = model_folder(run) / ABOUT
+    if (run / "model.onnx").is_file():
+        raise InputError(
+            f"{run} holds a model in ONNX, for onnxruntime (its README.md says how): give the run "
+            "folder, or what `mixtext export RUN` makes without --format onnx."
+        )
     if not path.is_file():
         state = "holds no finished model" if run.exists() else "is not there"
         raise InputError(f"run folder {run} {state}: train it first (or again with --resume).")

@@ -51,7 +51,11 @@ def test_the_folder_is_the_model_with_a_card(run, tmp_path, umask, capsys):
         "README.md"
     }
     assert load(out).predict(TEXTS) == load(source).predict(TEXTS)
-    answers = pipeline("text-classification", str(out))(TEXTS)
+    said = 'pipeline("text-classification", "reviews-safetensors", truncation=True)("some text")'
+    assert said in (out / "README.md").read_text()
+    long = " ".join(TEXTS) * 9  # cut alike
+    answers = pipeline("text-classification", str(out), truncation=True)([*TEXTS, long])
+    assert abs(answers.pop()["score"] - load(source).probabilities([long]).max()) < 1e-6
     assert [x["label"] for x in answers] == [x.label for x in load(source).predict(TEXTS)]
     for path in out.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask, path
@@ -128,6 +132,8 @@ def test_refusals(run, tmp_path, capsys, monkeypatch):
     assert "--data is for --int8" in refused(source, "--data", "x.csv")
     assert "holds no finished model" in refused(tmp_path)
     assert "no name of the hub" in refused(source, "--push", "my model")
+    (tmp_path / "there" / "model.onnx").touch()
+    assert "a model in ONNX" in refused(tmp_path / "there")
     monkeypatch.setattr("mixtext.export.onnx.find_spec", lambda name: None)
     assert "pip install onnx onnxscript onnxruntime" in refused(source, "--format", "onnx")
     assert {x.name for x in tmp_path.iterdir()} == {"reviews", "there"}
@@ -137,7 +143,9 @@ def test_rows_of_a_run(run, tiny, tmp_path, draw_texts):
     source = run()
     rows = rows_of_run(source)
     assert rows.name == "dev" and len(rows) == 15 and len(rows_of_run(source, most=4)) == 4
-    assert rows_of_run(source / "model") is None
+    assert rows_of_run(source / "model").checksum() == rows.checksum()
+    (source / "model").rename(tmp_path / "model")
+    assert rows_of_run(tmp_path / "model") is None
     texts, labels = draw_texts(20)
     recipe = tiny("training.steps=1", "data.test_per_class=0", "data.corpus=gone.csv")
     train(recipe, corpus=Corpus.from_lists(texts, labels), folder=tmp_path / "lists", quiet=True)
@@ -151,7 +159,13 @@ def test_rows_of_a_tagger(learner, tmp_path):
     assert rows.name == "test" and len(rows) == 20
     out = export_model(tmp_path / "tagger", tmp_path / "out").folder
     assert load(out).predict(TEXTS) == load(tmp_path / "tagger").predict(TEXTS)
-    assert "token-classification" in (out / "README.md").read_text()
+    text = (out / "README.md").read_text()
+    assert 'pipeline_tag: "token-classification"' in text and "flatter" not in text
+    assert "pipeline(" not in text  # which would not tell the letter case
+    plain = learner("method=supervised", "training.steps=1", "model.case=false")
+    train(plain, folder=tmp_path / "plain", quiet=True)
+    text = (export_model(tmp_path / "plain", tmp_path / "told").folder / "README.md").read_text()
+    assert 'pipeline("token-classification", "told")("some text")' in text
 
 
 def test_a_model_of_words_is_used_by_mixtext_alone(run, tmp_path):
