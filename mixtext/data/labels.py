@@ -12,6 +12,25 @@ import numpy as np
 from mixtext.errors import InputError
 
 MISSING = -1  # label of a row whose class is not known
+# What may stand for a label that is not there, but is a class of some corpora: noted, no more.
+DOUBTFUL = frozenset(
+    {
+        "none",
+        "null",
+        "nan",
+        "nil",
+        "n/a",
+        "n.a.",
+        "na",
+        "nat",
+        "?",
+        "-",
+        "--",
+        "unknown",
+        "undefined",
+    }
+    | {"missing", "unlabeled", "unlabelled", "unannotated", "no label", "todo", "tbd"}
+)
 
 
 def target_of(labels: np.ndarray) -> Literal["classes", "scores"]:
@@ -142,9 +161,15 @@ def alike(names: Iterable[str]) -> list[list[str]]:
     """Groups of names that differ only in case, accents' form, white space or invisible signs."""
     groups: dict[str, list[str]] = {}
     for name in names:
-        seen = [x for x in unicodedata.normalize("NFC", name) if unicodedata.category(x) != "Cf"]
+        seen = [x for x in unicodedata.normalize("NFC", name) if not _is_invisible(x)]
         groups.setdefault("".join("".join(seen).split()).casefold(), []).append(name)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _is_invisible(sign: str) -> bool:
+    """A format or control sign that is no white space, or what chooses the form of an emoji."""
+    kind = unicodedata.category(sign)
+    return kind == "Cf" or (kind == "Cc" and not sign.isspace()) or sign in "\ufe0e\ufe0f"
 
 
 def shown(name: str) -> str:
@@ -249,6 +274,15 @@ class Labeller(Cells):
         if is_class or self.names is not None:
             return labels
         return [None if x == "-1" and self.is_missing("-1") else x for x in labels]
+
+    def doubts(self, found: Iterable[str]) -> list[str]:
+        """Sentences about classes that nobody has named and that may stand for a missing label."""
+        return [
+            f"{name!r} is read as a class; if it stands for a missing label, set "
+            f"{self.called('missing')} to it"
+            for name in found
+            if self.names is None and name.casefold() in DOUBTFUL
+        ]
 
     def check(self, labels: set[str | int | None], where: str) -> None:
         """Refuses a column of scores, whose distinct values would each become a class."""

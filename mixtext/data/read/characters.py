@@ -18,6 +18,7 @@ GZIP = b"\x1f\x8b"
 MARK = "\ufeff"
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = {
+    codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -26,6 +27,18 @@ _MARKS = {
 _BAD = re.compile("[\udc80-\udcff]")  # what `surrogateescape` makes of bytes that are no characters
 _LONG = bytes(range(0x80, 0x100))  # of UTF-8, the bytes of characters that are not ASCII
 _AROUND = 12  # characters of a bad line that a message shows on either side
+_BINARY = {  # how files begin that hold no text; people save such with the suffix of a table
+    b"PK\x03\x04": "a zip archive or a spreadsheet",
+    b"\xd0\xcf\x11\xe0": "a file of an office program",
+    b"%PDF": "a PDF",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"GIF8": "a picture",
+    b"BZh9": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"SQLite format": "a database",
+}
 _DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
@@ -39,7 +52,7 @@ def open_bytes(path: Path) -> Iterator[Any]:
 
 
 def marked(head: bytes) -> str:
-    """The encoding that the mark at the head of a file tells; "" without one, or with UTF-8's."""
+    """The encoding that the mark at the head of a file tells; "" without one."""
     return next((name for mark, name in _MARKS.items() if head.startswith(mark)), "")
 
 
@@ -49,7 +62,7 @@ class Decoder:
 
     Attributes:
         errors: `strict` refuses bytes that are no characters, `replace` replaces them.
-        encoding: of the bytes; "": UTF-8 or, where a mark says so, UTF-16 or UTF-32.
+        encoding: of files without a mark, which tells UTF-8, UTF-16 or UTF-32; "": UTF-8.
         called: what a message calls the options of these names.
         replaced: how many characters were replaced so far.
     """
@@ -88,9 +101,7 @@ class Decoder:
             raise _damaged(name, error) from None
 
     def _lines(self, raw: Any, name: str) -> Iterator[tuple[int, str]]:
-        head = raw.peek(4096)
-        encoding = self.encoding or marked(head) or "utf-8"
-        self._refuse_unmarked(head, encoding, name)
+        encoding = self._encoding_of(raw.peek(4096), name)
         wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
         text = io.TextIOWrapper(
             raw, encoding, self.errors if wide else "surrogateescape", newline=""
@@ -98,11 +109,12 @@ class Decoder:
         number = 0
         try:
             for number, line in enumerate(text, 1):
-                line = line.removeprefix(MARK) if number == 1 else line
+                line = line.lstrip(MARK) if number == 1 else line
                 if wide:
                     self.replaced += line.count("\ufffd")
                 elif not line.isascii() and _BAD.search(line):
-                    line = self(line.encode(encoding, "surrogateescape"), f"{name}, line {number}")
+                    bad = line.encode(encoding, "surrogateescape")
+                    line = self._decode(bad, f"{name}, line {number}", encoding)
                 yield number, line
         except UnicodeError as error:
             raise InputError(
@@ -124,18 +136,16 @@ class Decoder:
                 raw = file.read()
         except _DAMAGED as error:
             raise _damaged(path, error) from None
-        encoding = self.encoding or marked(raw) or "utf-8"
-        self._refuse_unmarked(raw[:4096], encoding, str(path))
-        return self._decode(raw, str(path), encoding).removeprefix(MARK)
+        encoding = self._encoding_of(raw[:4096], str(path))
+        return self._decode(raw, str(path), encoding).lstrip(MARK)
 
     def pieces(self, path: Path, size: int = 2**16) -> Generator[str, None, None]:
         """What `whole` gives, of UTF-8 in pieces of about `size` bytes, so that little is held."""
         with open_bytes(path) as file:
             head = file.peek(4096)
-        if (self.encoding or marked(head) or "utf-8") != "utf-8":
+        if self._encoding_of(head, str(path)) != "utf-8":
             yield self.whole(path)
             return
-        self._refuse_unmarked(head, "utf-8", str(path))
         held, before = b"", 0
         try:
             with open_bytes(path) as file:
@@ -143,15 +153,11 @@ class Decoder:
                     held += chunk
                     cut = len(held.rstrip(_LONG))  # no character is cut in two
                     text = self._decode(held[:cut], str(path), "utf-8", before)
-                    yield text if before else text.removeprefix(MARK)
+                    yield text if before else text.lstrip(MARK)
                     held, before = held[cut:], before + cut
                 yield self._decode(held, str(path), "utf-8", before)
         except _DAMAGED as error:
             raise _damaged(path, error) from None
-
-    def __call__(self, raw: bytes, place: str) -> str:
-        """Decodes a piece of a file."""
-        return self._decode(raw, place, self.encoding or "utf-8")
 
     def mend(self, text: str, place: str) -> str:
         """Treats half a surrogate pair, which JSON can spell but UTF-8 cannot, like a bad byte."""
@@ -189,16 +195,39 @@ class Decoder:
             return f"if it is cp1252, and this is {shown!r}, set {option} to 'cp1252'"
         return f"name the file's encoding with {option}"
 
-    def _refuse_unmarked(self, head: bytes, encoding: str, name: str) -> None:
-        """Refuses UTF-16 without a mark, which would pass for text with many zero bytes."""
-        if encoding != "utf-8" or len(head) < 8:
-            return
-        for offset, likely in ((1, "utf-16-le"), (0, "utf-16-be")):
-            if head[offset::2].count(0) > 0.4 * len(head):
-                raise InputError(
-                    f"{name} looks like UTF-16 without its mark: set {self.called('encoding')} to "
-                    f"'{likely}'."
-                )
+    def _encoding_of(self, head: bytes, name: str) -> str:
+        """The encoding of a file that begins so.
+
+        Raises:
+            InputError: it holds no text, or is UTF-16 or UTF-32 without a mark, which would pass
+                for text with many zero bytes.
+        """
+        what = next((x for magic, x in _BINARY.items() if head.startswith(magic)), "")
+        if what:
+            raise InputError(
+                f"{name} is {what}, not text: leave it out, or unpack or save it as such."
+            )
+        encoding = marked(head) or self.encoding or "utf-8"
+        if encoding == "utf-8" and (likely := _unmarked(head)):
+            raise InputError(
+                f"{name} looks like {likely[:6].upper()} without its mark: set "
+                f"{self.called('encoding')} to '{likely}'."
+            )
+        return encoding
+
+
+def _unmarked(head: bytes) -> str:
+    """UTF-16 or UTF-32 if zero bytes stand as there, which texts in UTF-8 do not hold; else ""."""
+    zeros = [head[offset::4].count(0) for offset in range(4)]
+    if sum(zeros) < 4 or sum(zeros) < 0.02 * len(head):
+        return ""
+    if min(zeros[2:]) > 0.2 * len(head) and not zeros[0]:
+        return "utf-32-le"
+    if min(zeros[:2]) > 0.2 * len(head) and not zeros[3]:
+        return "utf-32-be"
+    if not (zeros[0] or zeros[2]):
+        return "utf-16-le"
+    return "" if zeros[1] or zeros[3] else "utf-16-be"
 
 
 def _damaged(name: object, error: Exception) -> InputError:

@@ -155,7 +155,10 @@ def delimited_rows(
 
 
 def json_rows(path: Path, columns: Columns, decode: Decoder) -> Rows:
-    """Rows of a JSON lines file; a row may leave the label out."""
+    """Rows of a JSON lines file; a row may leave the label out.
+
+    Of objects in a row a column is called `outer.inner`, here and in `json_array_rows`.
+    """
 
     def objects() -> Iterator[tuple[int, str, Any]]:
         with closing(decode.lines(path)) as lines:
@@ -196,13 +199,19 @@ def json_array_rows(path: Path, columns: Columns, decode: Decoder) -> Rows:
 
 
 def _array_in(path: Path, value: Any) -> list[Any]:
-    arrays = [x for x in value.values() if isinstance(x, list)] if isinstance(value, dict) else []
-    rows = arrays[0] if len(arrays) == 1 else value
-    if not isinstance(rows, list):
-        raise InputError(
-            f'{path} holds no array of rows: write one such as [{{"text": "…", "label": "…"}}].'
-        )
-    return rows
+    fields = value if isinstance(value, dict) else {}
+    arrays = {k: x for k, x in fields.items() if isinstance(x, list)}
+    rows = {k: x for k, x in arrays.items() if x and isinstance(x[0], dict)} or arrays
+    if len(rows) == 1:
+        return next(iter(rows.values()))
+    write = 'write one such as [{"text": "…", "label": "…"}]'
+    if len(rows) > 1:
+        names = ", ".join(f"'{x}'" for x in rows)
+        raise InputError(f"{path} holds the arrays {names}: {write}, in a file of its own.")
+    if any(isinstance(x, dict) for x in fields.values()):
+        write = 'write an array of rows, such as pandas\' to_json(…, orient="records")'
+        raise InputError(f"{path} holds a table by its columns, as it seems: {write}.")
+    raise InputError(f"{path} holds no array of rows: {write}.")
 
 
 def array_values(pieces: Iterator[str]) -> Iterator[Any]:
@@ -275,12 +284,19 @@ def _object_rows(
             raise InputError(
                 f'{place} is not a JSON object: {advice}, such as {{"text": "…", "label": "…"}}.'
             )
+        cells = _flat(cells)
         labelled = labelled or columns.label in cells
         seen.update(dict.fromkeys(cells))
         columns.require(required, list(cells), place)
         yield position, cells
     if seen and columns.label is not None and not labelled:
         columns.require([columns.label], list(seen), str(path))
+
+
+def _flat(cells: dict[str, Any]) -> dict[str, Any]:
+    """An object with what objects in it hold as well, called `outer.inner`."""
+    inner = [(k, x) for k, x in cells.items() if isinstance(x, dict)]
+    return cells | {f"{k}.{name}": x for k, one in inner for name, x in _flat(one).items()}
 
 
 def labelled_line_rows(path: Path, columns: Columns, decode: Decoder) -> Rows:
@@ -297,6 +313,14 @@ def labelled_line_rows(path: Path, columns: Columns, decode: Decoder) -> Rows:
                     "leave the others out."
                 )
             yield line, {"label": label.removeprefix(FASTTEXT), "text": text}
+
+
+def text_line_rows(path: Path, decode: Decoder) -> Rows:
+    """Rows of a file with one text a line; blank lines are left out."""
+    with closing(decode.lines(path)) as lines:
+        for line, content in lines:
+            if text := content.removeprefix(MARK).strip():
+                yield line, {"text": text}
 
 
 def parquet_rows(path: Path, columns: Columns) -> Rows:

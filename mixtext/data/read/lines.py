@@ -73,7 +73,10 @@ def rows_to_predict(
 def _fitting(file: Path, options: ReadOptions, usual: ReadOptions) -> ReadOptions | None:
     """The options with what was usual for the model's data, if the file has such columns."""
     try:
-        heard = HEARD.get(format_of_rows(file, options), frozenset())
+        kind = format_of_rows(file, options)
+        if kind == "texts" and not options.format:  # whose blank lines are to be answered too
+            return None
+        heard = HEARD[kind]
         said = {k: v for k, v in usual.given().items() if k in heard and k != "labels"}
         both = options.over(replace(UNSAID, **said))
         if both.given() == options.given():

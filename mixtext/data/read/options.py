@@ -9,7 +9,9 @@ from annotated_types import Gt
 from mixtext.errors import InputError
 from mixtext.settings import Cell, Settings
 
-Format = Literal["", "csv", "tsv", "jsonl", "json", "lines", "parquet", "folder", "npz", "conll"]
+Format = Literal[
+    "", "csv", "tsv", "jsonl", "json", "lines", "texts", "parquet", "folder", "npz", "conll"
+]
 
 # How tables spell a label that is not there, as pandas reads them, −1, and IMDB's `unsup`. Upper
 # and lower case count: NONE and none are classes of several corpora.
@@ -40,12 +42,13 @@ class ReadOptions(Settings):
         header: the first line of a CSV or TSV names the columns; else they are numbered from 0.
         separator: of the cells of a CSV or TSV, such as `;`, `|` or `tab`; empty: told by the
             file, from `,`, `;`, `|` and tabs.
-        encoding: of the file, such as `cp1252`; empty: UTF-8 or, where its mark says so, UTF-16.
+        encoding: of files without a mark, such as `cp1252`; empty: UTF-8. A mark tells UTF-16.
         encoding_errors: `strict` refuses broken characters and names the line, `replace` counts and
             replaces them; empty: the catalogue's choice, or `strict`.
         skip_empty: leave out rows whose text is empty, instead of refusing the file.
         format: of the file or folder; empty: as the suffix says, else as its first lines do.
-            `json` is an array of objects, `lines` has a label and, behind a blank, the text.
+            `json` is an array of objects, `lines` has a label and, behind a blank, the text,
+            `texts` a text alone in each line.
         quoted: double quotes enclose cells of a CSV or TSV; empty: in a CSV they do, in a TSV they
             are characters like others.
         label_names: names of the classes in the order of the model's outputs; the file may hold
@@ -145,6 +148,7 @@ HEARD: dict[str, frozenset[str]] = {
     "jsonl": _ROWS - _TABLE,
     "json": _ROWS - _TABLE,
     "lines": _ROWS - _TABLE - {"text", "pair", "label", "id"},
+    "texts": _ROWS - _TABLE - {"text", "pair", "label", "id", "scores"},
     "parquet": _ROWS - _TABLE - _BYTES,
     "folder": _ROWS - _TABLE - {"id"},
     "npz": frozenset({"format", "label_names", "labels", "unpacked_gib"}),

@@ -4,6 +4,7 @@ Every reader yields rows as `(position, cells by column name)`; `_assemble` make
 them, so columns, labels, ids and empty texts are treated alike whatever the format.
 """
 
+import re
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -25,9 +26,10 @@ from mixtext.data.read.formats import (
     json_rows,
     labelled_line_rows,
     parquet_rows,
+    text_line_rows,
 )
-from mixtext.data.read.options import HEARD, UNSAID, Format, ReadOptions
-from mixtext.data.read.sniff import format_of
+from mixtext.data.read.options import HEARD, MISSING_LABELS, UNSAID, Format, ReadOptions
+from mixtext.data.read.sniff import format_of, head_of
 from mixtext.errors import InputError, reads
 
 SUFFIXES: dict[str, Format] = {
@@ -69,12 +71,12 @@ def read_corpus(path: str | Path, options: ReadOptions = UNSAID, *, name: str = 
 
     Formats, told by the suffix or, where it says nothing, by the first lines: CSV and TSV (whose
     separator is told by the file), JSON lines, an array of JSON objects, lines of a label and a
-    text, Parquet (needs pyarrow), a folder with one subfolder a class and one file a document,
-    whose columns are called `text`, `label` and `id`, and vectors (`.npz`, see
-    `read_vectors_file`). Any of them may be gzipped but Parquet, folders and vectors. Texts are
-    UTF-8, UTF-16 where their mark says so, or as `options.encoding` says. An empty or null cell of
-    the label, or one of the spellings in `options.missing`, is a missing one; rows without an id
-    are numbered from 0, skipped ones counted.
+    text or, where nobody asks for labels, of a text alone, Parquet (needs pyarrow), a folder with
+    one subfolder a class and one file a document, whose columns are called `text`, `label` and
+    `id`, and vectors (`.npz`, see `read_vectors_file`). Any of them may be gzipped but Parquet,
+    folders and vectors. Texts are UTF-8, or as a mark or else `options.encoding` says. An empty or
+    null cell of the label, or one of the spellings in `options.missing`, is a missing one; rows
+    without an id are numbered from 0, skipped ones counted.
 
     Args:
         path: the file or folder.
@@ -118,6 +120,9 @@ def open_rows(path: Path, options: ReadOptions) -> Opened:
         rows = labelled_line_rows(path, columns, decode)
         if not options.format:
             notes = (f"each line of {path} is read as a label and a text",)
+    elif kind == "texts":
+        columns = replace(columns, label=None)
+        rows = text_line_rows(path, decode)
     elif kind == "folder":
         documents, left = documents_below(path)
         columns = replace(columns, id="id")
@@ -226,11 +231,17 @@ def format_of_rows(path: Path, options: ReadOptions) -> str:
         InputError: nothing tells it, or it holds no rows.
     """
     kind = told_format(path, options.format)
-    formats = ", ".join(dict.fromkeys(SUFFIXES.values())) + " or lines"
+    formats = ", ".join(dict.fromkeys(SUFFIXES.values())) + ", lines, texts or conll"
     if path.suffix.lower() in (".zip", ".tar", ".tgz", ".xz", ".bz2") and not options.format:
         raise InputError(f"{path} is an archive: unpack it first (of archives gzip alone is read).")
-    if not options.format and path.is_file() and kind in ("", "json"):
-        kind = format_of(path, Columns.of(options).wanted(), options.header, Decoder.of(options))
+    columns, decode = Columns.of(options), Decoder.of(options)
+    if not options.format and path.is_file():
+        if kind in ("", "json"):
+            kind = format_of(path, columns.wanted(), options.header, decode)
+        elif kind == "jsonl" and re.match(r"\s*\[\s*({|$)", "".join(head_of(path, decode)[:1])):
+            kind = "json"  # an array of objects
+        if not kind and columns.wanted() == ["text"]:  # neither columns nor labels are asked for
+            kind = "texts"
     if kind == "conll":
         raise InputError(
             f"{path} is a CoNLL file, which holds tokens with tags, not rows: in a recipe, set "
@@ -304,6 +315,8 @@ def _assemble(opened: Opened, options: ReadOptions) -> Corpus:
             f"space or invisible signs: if they are one class, write them alike in {source}"
             for group in alike(corpus.label_names)
         ]
+        if options.missing == MISSING_LABELS:  # else somebody has thought of it
+            notes += labeller.doubts(corpus.label_names)
     return replace(corpus, source=source, notes=(*notes, *labeller.notes()))
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,7 +16,7 @@ from mixtext.data.read.characters import Decoder, open_bytes
 SEPARATORS = ",;\t|"
 SNIFFED = 200  # lines that are looked at
 FASTTEXT = "__label__"
-_SEPARATOR_LINE = re.compile(r"sep=(.)", re.I)  # Excel's
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.I)  # Excel's
 
 
 def head_of(path: Path, decode: Decoder) -> list[str]:
@@ -84,8 +85,10 @@ def format_of(path: Path, wanted: Sequence[str], header: bool, decode: Decoder) 
         magic = file.peek(4)[:4]
     if magic == b"PAR1":
         return "parquet"
-    if magic == b"PK\x03\x04":
-        return "npz"
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(name.endswith(".npy") for name in archive.namelist()):
+                return "npz"
     with closing(replace(decode, errors="replace").pieces(path)) as pieces:
         if next((x for x in pieces if x.strip()), "").lstrip().startswith("["):
             return "json"  # perhaps all of it in one line
@@ -117,4 +120,6 @@ def is_json_lines(lines: Sequence[str]) -> bool:
         return False
     if not isinstance(first, dict):
         return False
-    return len(lines) > 1 or not any(isinstance(x, list) for x in first.values())
+    values = [*first.values()]
+    is_one = any(isinstance(x, list) for x in values) or all(isinstance(x, dict) for x in values)
+    return len(lines) > 1 or not is_one

@@ -111,6 +111,37 @@ def test_marks_of_the_other_byte_order(put):
     assert "not valid utf-16" in refusal(put("f.csv", TABLE.encode("utf-16")[:-1]))
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("text", ["a quiet café", "这部电影很好看，非常喜欢", "привет мир"])
+def test_wide_characters_without_a_mark_are_told_by_their_zeros(encoding, text, put):
+    table = "text,label\n" + "".join(f"{text},{'ab'[i % 2]}\n" for i in range(9))
+    path = put("d.csv", table.encode(encoding))
+    assert f"set encoding to '{encoding}'" in refusal(path)
+    assert read(path, encoding=encoding).texts == [text] * 9
+    assert read(put("e.csv", table.replace(text, f"{text}\0", 1).encode())).texts[0] == f"{text}\0"
+
+
+@pytest.mark.parametrize("mark", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_mark_goes_before_an_encoding_that_is_said_for_files_without(mark, put):
+    assert rows(read(put("d.csv", TABLE.encode(mark)), encoding="cp1252")) == ROWS
+    twice = "\ufeff" + TABLE  # as editors leave it that know no mark
+    assert rows(read(put("d.csv", twice.encode(mark)))) == ROWS
+
+
+@pytest.mark.parametrize("name", ["d.csv", "d.xlsx", "d", "d.jsonl", "d.txt", "d.json"])
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"PK\x03\x04\x14\0\0\0\x08\0", "a zip archive or a spreadsheet"),
+        (b"%PDF-1.7\n", "a PDF"),
+        (b"\xd0\xcf\x11\xe0\xa1", "an office program"),
+        (b"BZh91AY", "a bzip2 archive"),
+    ],
+)
+def test_what_is_no_text_is_named_whatever_its_suffix(name, content, what, put):
+    assert what in refusal(put(name, content + bytes(50)))
+
+
 def test_bytes_that_are_no_utf8_are_offered_as_cp1252(put):
     path = put("d.csv", TABLE.encode("cp1252"))
     message = refusal(path)
@@ -170,10 +201,35 @@ def test_json_arrays(put):
     assert "row 1 has no column 'text'" in refusal(
         put("e.json", '[{"text": "a"}, {}]'), labels=False
     )
-    assert "holds no array of rows" in refusal(put("e.json", '{"a": [1], "b": [2]}'))
+    assert "holds the arrays 'a', 'b'" in refusal(put("e.json", '{"a": [1], "b": [2]}'))
     assert "not valid JSON" in refusal(put("e.json", '[{"text": '))
-    # JSON lines under the other suffix
+    twice = {"train": table, "test": table}
+    assert "holds the arrays 'train', 'test'" in refusal(put("e.json", json.dumps(twice)))
+    assert rows(read(put("e.json", json.dumps({"rows": table, "labels": ["x", "y"]})))) == ROWS
+    by_column = {"text": {"0": "a", "1": "b"}, "label": {"0": "x", "1": "y"}}  # pandas' default
+    assert 'orient="records"' in refusal(put("e.json", json.dumps(by_column)))
+    # Each under the other's suffix
+    assert rows(read(put("f.jsonl", json.dumps(table)))) == ROWS
     assert rows(read(put("f.json", "\n".join(map(json.dumps, table))))) == ROWS
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_objects_in_a_row_give_columns(suffix, put):
+    table = [{"data": {"en": {"text": x}}, "label": {"name": y}} for x, y in ROWS]
+    lines = "\n".join(map(json.dumps, table))
+    path = put(f"d.{suffix}", lines if suffix == "jsonl" else json.dumps(table))
+    assert rows(read(path, text="data.en.text", label="label.name")) == ROWS
+    assert "did you mean 'data.en.text'" in refusal(path, label="label.name", text="en.text")
+
+
+def test_a_file_of_texts_alone(put):
+    path = put("d.txt", "\ufeffone text\n\na second, longer text\r\n")
+    texts = ["one text", "a second, longer text"]
+    assert read(path, labels=False).texts == read(path, format="texts").texts == texts
+    assert not read(path, format="texts").labelled.any()
+    assert "lines, texts or conll" in refusal(path)
+    settings = DataSettings(str(put("e.csv", TABLE)), unlabelled=str(path), pool="natural")
+    assert load_corpora(settings)[0].texts == [x for x, _ in ROWS] + texts
 
 
 def test_lines_of_a_label_and_a_text(put):
@@ -242,6 +298,15 @@ def test_other_spellings_can_be_said_and_case_counts(put):
     assert read(path, missing="?").labels.tolist().count(-1) == 1
 
 
+@pytest.mark.parametrize("spelling", ["none", "Null", "?", "-", "unlabeled", "Unknown", "n.a."])
+def test_classes_that_may_mean_no_label_are_noted(spelling, put):
+    path = put("d.csv", f"text,label\na,x\nb,{spelling}\nc,y\n")
+    (note,) = read(path).notes
+    assert note.startswith(f"{spelling!r} is read as a class") and "set missing to it" in note
+    assert not read(path, missing=spelling).labelled.all()
+    assert read(path, label_names=["x", "y", spelling]).notes == ()  # named, so it is meant
+
+
 @pytest.mark.parametrize(
     ("labels", "missing"),
     [("-1 1 -1", 0), ("-1 0 1", 1), ("-2 -1 0", 0), ("-1 neg pos", 1), ("-1.0 1.0 0.0", 1)],
@@ -265,6 +330,10 @@ def test_labels_that_look_alike_are_noted(put):
     assert len(corpus.label_names) == 8 and len(corpus.notes) == 3
     assert all("differ only in case" in note for note in corpus.notes)
     assert any(r"'caf\xe9'" in note and r"'cafe\u0301'" in note for note in corpus.notes)
+    assert alike(["x\0", "x", "\u2764\ufe0f", "\u2764"]) == [
+        ["x\0", "x"],
+        ["\u2764\ufe0f", "\u2764"],
+    ]
     assert alike(["a", "b"]) == [] and alike(["a", "b", "A"]) == [["a", "A"]]
     assert shown("po\ns/1 é\t") == r"po\ns/1 é\t"
 
