@@ -6,6 +6,7 @@ model = MixTextClassifier(encoder="minilm").fit(texts, labels, unlabelled=more_t
 model.predict(["some text"])
 """
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from mixtext.data.columns import column, texts
 from mixtext.data.corpus import Corpus
 from mixtext.data.labels import listing, plain_label
+from mixtext.data.read.options import MISSING_LABELS
 from mixtext.data.templates import USUAL, says_something
 from mixtext.errors import InputError
 from mixtext.inference import load
@@ -45,7 +47,9 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
 
     `cross_val_score` and `GridSearchCV` score the rows that have a label. Further texts go to
     every fold with `params={"unlabelled": more_texts}`, unless they are exactly as many as `X`:
-    then scikit-learn takes them for a column beside it, and cuts them alike.
+    then scikit-learn takes them for a column beside it, and cuts them alike. Their own folds,
+    which are stratified, stumble over None and NaN: give them -1 or "", or `cv=KFold(5)`. A field
+    of a recipe is varied as `settings__training.batch`.
 
     Args:
         method: its name, see `mixtext methods`; `auto`: `mixtext` where there are unlabelled
@@ -89,6 +93,15 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    def set_params(self, **params: Any) -> "MixTextClassifier":
+        """As scikit-learn has it; `settings__training.batch=16` sets that field of `settings`."""
+        start = "settings__"
+        fields = {x.removeprefix(start): params.pop(x) for x in [*params] if x.startswith(start)}
+        super().set_params(**params)
+        if fields:
+            self.settings = {**(self.settings or {}), **fields}
+        return self
+
     def fit(
         self, X: Iterable[str], y: Iterable[Any], unlabelled: Iterable[str] | None = None
     ) -> "MixTextClassifier":
@@ -105,7 +118,14 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
                     "class a row."
                 )
             rows, labels = texts(X, "X"), column(y, "y", "label")
-            known = np.array([plain_label(x) is not None for x in labels], dtype=bool)
+            plain = [plain_label(x) for x in labels]
+            for row, label in enumerate(plain):
+                if not (label is None or isinstance(label, str | int | float | complex)):
+                    raise InputError(
+                        f"row {row} of y is {label!r}, not a class (rows count from 0): give its "
+                        "name, a whole number, or None."
+                    )
+            known = np.array([x is not None for x in plain], dtype=bool)
             told = np.asarray([x for x, there in zip(labels, known, strict=True) if there])
             check_classification_targets(told)
             classes, numbers = np.unique(told, return_inverse=True)
@@ -114,6 +134,13 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
                 raise InputError(
                     f"y has {len(names)} class(es) ({listing(names) or 'no labels at all'}), "
                     'where None, NaN, -1 and "" stand for no label: a classifier needs two classes.'
+                )
+            spelt = [x for x in names if x in MISSING_LABELS]
+            if spelt and names != ["-1", "1"]:
+                warnings.warn(
+                    f"y has the class {listing(spelt)}, a string: if it stands for no label, give "
+                    "None.",
+                    stacklevel=2,
                 )
             codes = np.full(len(labels), -1)
             codes[known] = numbers
@@ -160,6 +187,11 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
             there = [i for i, label in enumerate(labels) if plain_label(label) is not None]
             if not there:
                 raise InputError("y has no label at all to score by: give some.")
+            if sample_weight is not None and len(sample_weight) != len(rows):
+                raise InputError(
+                    f"X has {len(rows)} rows but sample_weight {len(sample_weight)}: give one a "
+                    "row."
+                )
         weights = None if sample_weight is None else np.asarray(sample_weight)[there]
         right = super().score([rows[i] for i in there], [labels[i] for i in there], weights)
         return float(right)
@@ -194,8 +226,14 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
         mine = {"model.encoder": "encoder", "model.max_length": "max_length"}
         mine |= {"training.steps": "steps", "training.seed": "random_state"}
         mine |= {"method": "method", "data.split_seed": "random_state"}
-        for name, value in (self.settings or {}).items():
-            table, dot, field = name.partition(".")
+        settings = self.settings or {}
+        if not isinstance(settings, Mapping):
+            raise InputError(
+                f"settings is {settings!r}: give a dict of fields, such as "
+                "{'training.batch': 16}."
+            )
+        for name, value in settings.items():
+            table, dot, field = str(name).partition(".")
             if name in mine:
                 raise InputError(f"settings holds {name!r}: give it as {mine[name]} instead.")
             if not dot:

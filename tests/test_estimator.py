@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import estimator_checks_generator
@@ -148,6 +148,35 @@ def test_folds_grids_and_pipelines(small, rows):
     assert make_pipeline(lower, model).fit(texts, labels).predict(texts[:2]).shape == (2,)
 
 
+def test_a_grid_varies_a_field_of_the_recipe(small, rows):
+    grid = {"settings__training.batch": [2, 3]}
+    model = small(method="supervised", steps=1)
+    best = GridSearchCV(model, grid, cv=2).fit(*rows).best_estimator_
+    assert best.settings == SMALL | {"training.batch": best.recipe_.training.batch}
+    assert best.recipe_.training.batch in (2, 3) and model.settings == SMALL
+    piped = make_pipeline(small()).set_params(mixtextclassifier__settings__training=1)
+    assert "'table.field'" in refusal(piped.fit, *rows)
+
+
+def test_folds_of_rows_without_a_label(small, rows):
+    texts, names = rows
+    labels = np.array([name if n % 4 else None for n, name in enumerate(names)], object)
+    assert np.isfinite(cross_val_score(small(), texts, labels, cv=KFold(2))).all()
+    blank = ["" if x is None else x for x in labels]
+    assert np.isfinite(cross_val_score(small(), texts, blank, cv=2)).all()
+
+
+def test_strings_that_spell_a_missing_label_are_warned_of(small, rows):
+    texts, names = rows
+    labels = np.array([name if n % 4 else np.nan for n, name in enumerate(names)])  # of strings
+    with pytest.warns(UserWarning, match="the class 'nan', a string"):
+        small().fit(texts, labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        small().fit(texts, ["-1", "1"] * 6)
+        assert small().fit(texts, [np.bool_(n % 2) for n in range(12)]).classes_.tolist() == [0, 1]
+
+
 def test_some_rows_can_choose_the_weights(small, draw_texts):
     texts, labels = draw_texts(6)
     model = small(settings={"data.dev_per_class": 2, "training.evaluate_every": 1})
@@ -246,7 +275,14 @@ def test_bad_input_is_one_sentence(small, rows):
     assert "'table.field'" in refusal(small(settings={"steps": 3}).fit, texts, labels)
     assert "did you mean" in refusal(small(settings={"model.pol": "x"}).fit, texts, labels)
     assert "method is 'tmx'" in refusal(small(method="tmx").fit, texts, labels)
+    assert "dict of fields" in refusal(small().set_params(settings="a=3").fit, texts, labels)
+    assert "'table.field'" in refusal(small(settings={3: 3}).fit, texts, labels)
+    for odd in (("a", 1), ["a", "b"], np.datetime64("2020-01-01")):
+        assert "row 3 of y is " in refusal(fit, texts, [*labels[:3], odd, *labels[4:]])
+    assert "come as a set" in refusal(fit, {*texts}, labels)
+    assert "row 0 of X is b'a cat'" in refusal(fit, b"a cat", labels)
     model = small(method="supervised", steps=1).fit(texts, labels)
+    assert "2 rows but sample_weight 1" in refusal(model.score, ["a", "b"], ["x", "y"], [1])
     assert "row 1 of X is None" in refusal(model.predict, ["a", None])
     assert "no label at all" in refusal(model.score, ["a"], [None])
     assert "2 rows but y 1" in refusal(model.score, ["a", "b"], ["x"])

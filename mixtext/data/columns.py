@@ -23,11 +23,13 @@ def column(values: Any, what: str, name: str = "text") -> list[Any]:
         name: the column that is taken of a table.
 
     Raises:
-        InputError: a table with several columns of other names, an array of another shape, or
-            what holds no values at all.
+        InputError: a table with several columns of other names, an array of another shape, a set,
+            or what holds no values at all.
     """
-    if isinstance(values, str):
+    if isinstance(values, str | bytes):
         return [values]
+    if isinstance(values, set | frozenset):
+        raise InputError(f"{what} come as a set, which has no order: give a list.")
     names = _columns(values)
     if names is not None:
         chosen = name if name in names else names[0] if len(names) == 1 else None

@@ -140,6 +140,8 @@ def plain_label(label: Any) -> Any:
         return None
     if isinstance(label, float | np.floating) and not math.isfinite(label):
         return None if math.isnan(label) else label
+    if isinstance(label, np.bool_):
+        return bool(label)
     if isinstance(label, bool) or not isinstance(label, int | float | np.integer | np.floating):
         return label
     if label != int(label):
