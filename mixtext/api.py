@@ -7,6 +7,7 @@ load("runs/mine").predict(["another"])
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mixtext import inference
@@ -105,10 +106,19 @@ def train(
     return train_classifier(recipe, folder, corpus, test, resume, quiet, need_model)
 
 
-def load(run: str | Path, device: str = "auto") -> Predictor | TagPredictor:
+def load(run: str | Path, device: str = "auto", precision: str = "") -> Predictor | TagPredictor:
     """Loads the model of a run folder, or an exported model folder, ready to predict.
 
+    Args:
+        run: the folder.
+        device: `auto`, or torch's name for one.
+        precision: `float32` or `bfloat16`; if not given, as `training.precision` said, which is
+            bfloat16 where that is fast. Answers then differ in the third digit.
+
     Raises:
-        InputError: there is no finished model there.
+        InputError: there is no finished model there, or no such precision.
     """
-    return load_tagger(run, device) if is_tagger(run) else inference.load(run, device)
+    if precision not in ("", "float32", "bfloat16"):
+        raise InputError(f"precision is {precision!r}: give 'float32' or 'bfloat16', or none.")
+    found = load_tagger(run, device) if is_tagger(run) else inference.load(run, device)
+    return replace(found, precision=precision) if precision else found

@@ -18,7 +18,9 @@ from transformers import (
 )
 
 from mixtext.api import load, train
+from mixtext.cli import main
 from mixtext.data.batches import Padded
+from mixtext.errors import InputError
 from mixtext.models.classifier import Classifier
 from mixtext.models.encoder import MixableEncoder
 from mixtext.models.folder import save_parts
@@ -66,6 +68,20 @@ def test_a_classifier_answers_in_a_pipeline_as_in_predict(overrides, trained):
         found = {one["label"]: one["score"] for one in answer}
         for name, probability in zip(predictor.label_names, row, strict=True):
             assert abs(found[name] - probability) < 1e-6
+
+
+def test_a_model_trained_in_bfloat16_can_answer_as_the_pipeline_does(trained, capsys):
+    folder, rounded = trained("training.precision=bfloat16")
+    answers = pipeline("text-classification", str(folder))(TEXTS)
+    wanted = np.array([one["score"] for one in answers])
+    found = load(folder.parent, precision="float32").probabilities(TEXTS).max(1)
+    assert np.abs(found - wanted).max() < 1e-6
+    assert np.abs(rounded.probabilities(TEXTS).max(1) - wanted).max() > 1e-6
+    assert main(["predict", str(folder), "--precision", "float32", *TEXTS]) == 0
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["probabilities"][one["label"]] for one in said] == pytest.approx(wanted, abs=1e-6)
+    with pytest.raises(InputError, match="'float16'"):
+        load(folder, precision="float16")
 
 
 def test_bert_with_its_pooler_and_one_layer_is_transformers_own(trained):
