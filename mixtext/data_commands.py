@@ -113,12 +113,11 @@ def new_recipe(
     if _is_conll(data, root, read):
         from mixtext.tagging.starter import starter_tagging_recipe
 
-        name, recipe = starter_tagging_recipe(data, read, str(test or ""), method)
+        name, recipe = starter_tagging_recipe(data, read, out, test=str(test or ""), method=method)
     else:
         from mixtext.starter import starter_recipe
 
-        folder = out.parent if out else Path()
-        name, recipe = starter_recipe(data, read, folder, root=root, test=test, method=method)
+        name, recipe = starter_recipe(data, read, out, root=root, test=test, method=method)
     out = out or Path(f"{name}.toml")
     if out.exists() or out.is_symlink():
         raise InputError(f"{out} exists already: name another file with --out.")

@@ -22,6 +22,7 @@ setting that nothing would listen to is refused.
 """
 
 import dataclasses
+import os
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -252,6 +253,19 @@ def reachable(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):
         return False
+
+
+def name_for(data: Path) -> str:
+    """What a recipe for data is called: for `train.csv` in a folder `reviews` it is reviews."""
+    stem = data.name.removesuffix("".join(data.suffixes[-2:])) if data.is_file() else data.name
+    parent = data.resolve().parent.name
+    return parent if stem in ("train", "training", "data") and parent else stem
+
+
+def path_from(path: Path, file: Path) -> str:
+    """A path as a recipe in a file has it; an absolute one, or one from here, stays as it is."""
+    folder = file.parent
+    return str(path) if path.is_absolute() or folder == Path() else os.path.relpath(path, folder)
 
 
 def dump_recipe(recipe: AnyRecipe) -> str:

@@ -1,6 +1,5 @@
 """A first recipe for one's own data, with the numbers that the data ask for."""
 
-import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from mixtext.errors import InputError
 from mixtext.methods import METHODS
 from mixtext.models.pretrained import load_tokenizer
 from mixtext.presets import PRESETS, fitting_preset
-from mixtext.recipe import Recipe, reachable
+from mixtext.recipe import Recipe, name_for, path_from, reachable
 from mixtext.run import check_method
 from mixtext.settings import to_toml
 from mixtext.training.settings import usual_steps
@@ -63,7 +62,7 @@ PRESET_ROWS = 600  # labelled rows up to which the preset's contrastive passes a
 def starter_recipe(
     data: str,
     options: ReadOptions = UNSAID,
-    folder: Path = Path(),
+    file: Path | None = None,
     *,
     root: Path | None = None,
     test: Path | None = None,
@@ -76,7 +75,7 @@ def starter_recipe(
     Args:
         data: a file, a folder, or a name from the catalogue.
         options: its columns, for regression its scores, and how it is read.
-        folder: where the recipe will be, which its paths are relative to.
+        file: where the recipe will be, which its paths are relative to; None: NAME.toml here.
         root: folder that holds a catalogue data set.
         test: the test file.
         method: a name from `METHODS`; "": mixtext, or tmix where nothing is unlabelled.
@@ -130,13 +129,15 @@ def starter_recipe(
     median, long = _token_quantiles(train, tokenizer)
     fitting = [n for n in LENGTHS if n >= long]
     places = {"root": root, "test": test}
-    said = {k: _from(v, folder) for k, v in places.items() if v} | options.given()
-    corpus = _from(Path(data), folder) if reachable(Path(data)) and data not in CATALOGUE else data
-    name = data if data in CATALOGUE else _name(Path(data))
+    name = data if data in CATALOGUE else name_for(Path(data))
+    file = file or Path(f"{name}.toml")
+    said = {k: path_from(v, file) for k, v in places.items() if v} | options.given()
+    is_path = reachable(Path(data)) and data not in CATALOGUE
+    corpus = path_from(Path(data), file) if is_path else data
     return name, TEMPLATE.format(
         name=name,
         quoted=to_toml(name),
-        file=shlex.quote(f"{name}.toml"),
+        file=shlex.quote(str(file)),
         rows=len(train),
         labels_are="with scores" if regression else f"{train.classes} classes",
         test="no test file" if held is None else f"{len(held):,} test rows",
@@ -186,18 +187,6 @@ def _method_table(method: str, preset: str, labelled: int) -> str:
         f"\n[mixtext]\ncontrast_passes = {fewer}       # over the labelled rows, before the steps; "
         f"{passes} with few labels\n"
     )
-
-
-def _name(path: Path) -> str:
-    """What a recipe is called: that of `train.csv` in a folder `reviews` is called reviews."""
-    stem = path.name.split(".")[0] if path.is_file() else path.name
-    parent = path.resolve().parent.name
-    return parent if stem in ("train", "training", "data") and parent else stem
-
-
-def _from(path: Path, folder: Path) -> str:
-    """A path as it is from a folder; an absolute one, or one from here, stays as it is."""
-    return str(path) if path.is_absolute() or folder == Path() else os.path.relpath(path, folder)
 
 
 def _smallest_class(train: Corpus) -> int:

@@ -40,6 +40,13 @@ def train_as_written(encoder, tmp_path, monkeypatch, capsys):
     return call
 
 
+def test_its_hints_name_the_file_that_it_is_in(tmp_path, draw_texts, write_rows):
+    data = write_rows(tmp_path / "things.csv", *draw_texts(2))
+    assert main(["new-recipe", str(data), "--out", str(tmp_path / "first try.toml")]) == 0
+    text = (tmp_path / "first try.toml").read_text()
+    assert f"# Train:    mixtext train '{tmp_path / 'first try.toml'}'\n" in text
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "method, missing",

@@ -25,10 +25,12 @@ from mixtext.errors import InputError, reads
 from mixtext.tagging.tags import (
     NAMELESS,
     OUTSIDE,
+    ZERO,
     OnFault,
     Scheme,
     bio_names,
     kinds_of,
+    scheme_of,
     split_tag,
     to_bio,
 )
@@ -181,6 +183,7 @@ def _build(
     on_fault: OnFault,
     name: str,
     where: str,
+    called: Callable[[str], str] = str,
 ) -> TaggedCorpus:
     """Checks and converts the tags of sentences whose shape is sound."""
     seen: set[str] = set()
@@ -198,7 +201,11 @@ def _build(
             try:
                 split_tag(tag, scheme)
             except InputError as error:
-                raise InputError(f"{place}: {error}") from None
+                fits = scheme_of({x for one in marked for x in one.tags or ()})
+                advice = f"set {called('scheme')} to '{fits}'" if fits else "correct it"
+                advice += f", or name another column with {called('tag')}"
+                advice = "" if tag == ZERO else f": {advice}."
+                raise InputError(f"{place}: {str(error).rstrip('.')}{advice or '.'}") from None
         converted, faults = to_bio(sentence.tags, scheme)
         if faults and on_fault == "refuse":
             fault = faults[0]
@@ -314,7 +321,8 @@ def read_conll(
     finish()
     if not marked:
         raise InputError(f"{path} holds no sentence: give one token a line.")
-    corpus = _build(marked, ids, tag_names, scheme, on_fault, name or path.stem, str(path))
+    where = str(path)
+    corpus = _build(marked, ids, tag_names, scheme, on_fault, name or path.stem, where, called)
     notes = list(file.notes)
     seen = {one for sentence in marked for one in sentence.tags or ()}
     if bare := sorted(seen & _BARE - {OUTSIDE}) if scheme != "io" else []:
@@ -348,11 +356,14 @@ def is_conll(path: str | Path, format: str = "") -> bool:
     """Whether a file is to be read as CoNLL.
 
     By the format if one is said, else by a suffix of `CONLL_SUFFIXES`. Where the suffix says
-    nothing, as in `train.txt`, by what stands in it: the first lines have equally many columns, at
-    least two, one of them of tags alone (O, B-…, I-…; or O, B, I).
+    nothing, as in `train.txt`, or that cells are separated by tabs, by what stands in it: the first
+    lines have equally many columns, at least two, one of them of tags alone (O, B-…, I-…; or O, B,
+    I), in a `.tsv` not only of O.
     """
     path = Path(path)
-    if told := told_format(path, format):
+    told = told_format(path, format)
+    is_table = told == "tsv" and not format
+    if told and not is_table:
         return told == "conll"
     if not path.is_file():
         return False
@@ -361,10 +372,11 @@ def is_conll(path: str | Path, format: str = "") -> bool:
         tokens = [cells for _, cells in lines if cells and not isinstance(cells, str)]
     except InputError:
         return False
-    columns = list(zip(*tokens, strict=True))
+    columns = [{*cells} for cells in zip(*tokens, strict=True)]
     return len(columns) > 1 and any(
         all(map(_TAG.fullmatch, cells)) or ("O" in cells and _BARE.issuperset(cells))
         for cells in columns
+        if not (is_table and cells == {OUTSIDE})
     )
 
 

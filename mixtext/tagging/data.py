@@ -165,9 +165,6 @@ def discover(
 ) -> tuple[TagDataSettings, TaggedCorpus, TaggedCorpus | None]:
     """Reads CoNLL files of which no recipe says how: the scheme is the one that fits best.
 
-    That is the one with the fewest tags that would have to be repaired; of equals the first of
-    BIO, IOB1, BIOES, BILOU and, where nothing else fits and some tag is O, IO.
-
     Returns:
         What a recipe would say, the sentences, and those of `test` if it is given.
 
@@ -176,6 +173,23 @@ def discover(
     """
     plain = heed(TagDataSettings(corpus=corpus, test=test), options, corpus)
     called = called_of(options)
+    settings, train = read_by_tags(plain, corpus, called)
+    if not test:
+        return settings, train, None
+    return settings, train, align_tags(train, read_tagged(settings, test, called=called))
+
+
+def read_by_tags(
+    plain: TagDataSettings, corpus: str, called: Callable[[str], str]
+) -> tuple[TagDataSettings, TaggedCorpus]:
+    """Reads a CoNLL file by the scheme that fits its tags best, whatever the settings say of it.
+
+    That is the one with the fewest tags that would have to be repaired; of equals the first of
+    BIO, IOB1, BIOES, BILOU and, where nothing else fits and some tag is O, IO.
+
+    Raises:
+        InputError: as `read_conll`; no scheme fits.
+    """
     found: list[tuple[TagDataSettings, TaggedCorpus]] = []
     refused: InputError | None = None
     for scheme in get_args(Scheme):
@@ -194,10 +208,7 @@ def discover(
     if not found:
         assert refused is not None
         raise refused
-    settings, train = min(found, key=lambda one: one[1].repaired)
-    if not test:
-        return settings, train, None
-    return settings, train, align_tags(train, read_tagged(settings, test, called=called))
+    return min(found, key=lambda one: one[1].repaired)
 
 
 def _has_outside(corpus: TaggedCorpus) -> bool:

@@ -222,6 +222,7 @@ def encode_words(tokenizer: Any, sentences: list[list[str]], special_tokens: boo
         "add_special_tokens": special_tokens,
         "truncation": False,
         "return_attention_mask": False,
+        "verbose": False,  # windows are cut of what is longer than the encoder takes
     }
     plain = {"add_special_tokens": False}
     text = tokenizer("a b", **plain)["input_ids"]

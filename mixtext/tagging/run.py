@@ -1,5 +1,6 @@
 """Runs of taggers: recipe in, run folder out."""
 
+import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 
 from mixtext.data.read.options import UNSAID, ReadOptions
 from mixtext.data.vocabulary import vectors_path
+from mixtext.errors import InputError
 from mixtext.files import write_text
 from mixtext.models.pretrained import encoder_folder
 from mixtext.recipe import build_recipe, changed
@@ -28,6 +30,7 @@ from mixtext.tagging.data import (
     called_of,
     heed,
     load_tag_data,
+    read_by_tags,
     read_tagged,
 )
 from mixtext.tagging.entities import TagPredictor, load_tagger
@@ -187,6 +190,8 @@ def evaluate_tagger(run: Path, file: str, options: ReadOptions = UNSAID) -> dict
     """
     predictor = load_tagger(run)
     corpus = read_as_trained(run, file, options)
+    for note in corpus.notes:
+        print(f"note: {note}", file=sys.stderr)
     return {"sentences": int(corpus.labelled.sum()), **predictor.evaluate(corpus)}
 
 
@@ -194,6 +199,8 @@ def read_as_trained(
     run: Path, file: str, options: ReadOptions = UNSAID, labels: bool = True
 ) -> TaggedCorpus:
     """Reads a CoNLL file as a run's own files were, but for what the options say.
+
+    Where its tags are of another scheme, as BILOU instead of BIO, they are read by that.
 
     Args:
         run: a run folder, or the model folder in it.
@@ -206,4 +213,15 @@ def read_as_trained(
     data = TagDataSettings()
     if saved is not None:
         data = build_recipe(TaggingRecipe, read_toml(saved), where=str(saved)).data
-    return read_tagged(heed(data, options, file), file, labels, called_of(options))
+    settings, called = heed(data, options, file), called_of(options)
+    try:
+        return read_tagged(settings, file, labels, called)
+    except InputError as refused:
+        if not labels:
+            raise
+        try:
+            settings, corpus = read_by_tags(settings, file, called)
+        except InputError:
+            raise refused from None
+    note = f"the tags of {file} are read by the scheme {settings.scheme}"
+    return replace(corpus, notes=(note, *corpus.notes))

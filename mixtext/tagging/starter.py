@@ -7,6 +7,7 @@ import numpy as np
 
 from mixtext.data.read.options import UNSAID, ReadOptions
 from mixtext.errors import InputError
+from mixtext.recipe import name_for, path_from
 from mixtext.settings import to_toml
 from mixtext.tagging.conll import check_entities
 from mixtext.tagging.data import discover
@@ -16,6 +17,7 @@ from mixtext.tagging.tags import kinds_of
 
 TEMPLATE = """\
 # {name}: {sentences:,} sentences with tags, {entities:,} entities, {test}.
+# {sentences:,} labels: {sentences:,} to learn from, 0 to choose by; {unlabelled:,} unlabelled.
 # Try it:   mixtext train {file} --dry-run
 # Train:    mixtext train {file}
 # All fields and what they mean: mixtext recipe-fields, mixtext methods --settings
@@ -55,13 +57,19 @@ threshold = 0.6           # least share of them that are part of an entity; lowe
 
 
 def starter_tagging_recipe(
-    data: str, options: ReadOptions = UNSAID, test: str = "", method: str = ""
+    data: str,
+    options: ReadOptions = UNSAID,
+    file: Path | None = None,
+    *,
+    test: str = "",
+    method: str = "",
 ) -> tuple[str, str]:
     """Reads CoNLL files and writes a recipe that fits them.
 
     Args:
         data: the CoNLL file of training sentences.
         options: its columns, and what is done about broken UTF-8.
+        file: where the recipe will be, which its paths are relative to; None: NAME.toml here.
         test: the CoNLL file of test sentences; "": none.
         method: "supervised" or "seqmix"; "": seqmix.
 
@@ -85,19 +93,23 @@ def starter_tagging_recipe(
     fitting = [n for n in (64, 128, 256) if n >= long]
     # Three passes, where these are neither too few for a new head nor too many for a start.
     steps = min(3000, max(120, 3 * len(tagged) // 16))
-    name = Path(data).stem
+    name = name_for(Path(data))
+    file = file or Path(f"{name}.toml")
     said = {key: options.given().get(key) for key in ("encoding", "encoding_errors")}
     return name, TEMPLATE.format(
         name=name,
         quoted=to_toml(name),
-        file=shlex.quote(f"{name}.toml"),
+        file=shlex.quote(str(file)),
         sentences=len(tagged),
+        unlabelled=len(train) - len(tagged),
         entities=sum(len(entity_spans(train.named(row))) for row in tagged),
         test="no test file" if held is None else f"{len(held):,} test sentences",
         method=method or "seqmix",
         methods=", ".join(METHODS),
-        corpus=to_toml(data),
-        test_line=f"test = {to_toml(test)}\n" if test else '# test = "test.conll"\n',
+        corpus=to_toml(path_from(Path(data), file)),
+        test_line=f"test = {to_toml(path_from(Path(test), file))}\n"
+        if test
+        else '# test = "test.conll"\n',
         token=to_toml(settings.token),
         tag=to_toml(settings.tag),
         kinds=", ".join(kinds_of(train.tag_names)),

@@ -10,7 +10,7 @@ IO      ORG      ORG       LOC    LOC     O      types alone: neighbours of one 
 In all but IO a prefix may stand alone, as in B I O: the type is then called ENTITY.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, NamedTuple, get_args
 
 from mixtext.errors import InputError
@@ -18,6 +18,7 @@ from mixtext.errors import InputError
 Scheme = Literal["bio", "iob1", "bioes", "bilou", "io"]
 OnFault = Literal["repair", "refuse"]
 OUTSIDE = "O"
+ZERO = "0"  # often written for it
 NAMELESS = "ENTITY"  # the type where tags name none
 _AS_BIOES = {"L": "E", "U": "S"}
 PREFIXES = {"bio": "BI", "iob1": "BI", "bioes": "BIES", "bilou": "BILU", "io": ""}
@@ -52,19 +53,26 @@ def split_tag(tag: str, scheme: Scheme) -> tuple[str, str]:
     known = tuple(PREFIXES[scheme])
     if tag in known:
         return tag, NAMELESS
-    if tag == "0":
+    if tag == ZERO:
         raise InputError("the tag '0' is the digit zero: write the letter O for no entity.")
     if scheme == "io" and not (dash and prefix in tuple("BIELSU")):
         return "I", tag
     if not dash or not kind or prefix not in known:
         allowed = ", ".join(f"{letter}-TYPE" for letter in known) or "TYPE"
-        if not dash:
-            allowed += "; io where tags are types alone"
-        raise InputError(
-            f"the tag {tag!r} is not one of the scheme {scheme} (O, {allowed}): correct it, or "
-            "name another scheme or column."
-        )
+        raise InputError(f"the tag {tag!r} is not one of the scheme {scheme} (O, {allowed}).")
     return prefix, kind
+
+
+def scheme_of(tags: Collection[str]) -> Scheme | None:
+    """The first scheme that has all of these tags; IO, which has nearly any, if O is among them."""
+    for scheme in get_args(Scheme):
+        try:
+            for tag in tags:
+                split_tag(tag, scheme)
+        except InputError:
+            continue
+        return scheme if scheme != "io" or OUTSIDE in tags else None
+    return None
 
 
 def to_bio(tags: Sequence[str], scheme: Scheme) -> tuple[list[str], list[Fault]]:

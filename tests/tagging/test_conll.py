@@ -194,6 +194,15 @@ def test_where_the_suffix_says_nothing_the_first_lines_do(put, text, told):
     assert is_conll(put(text, "train.csv", "latin-1"), "conll")
 
 
+def test_a_table_with_tabs_is_conll_by_its_tags(put):
+    assert is_conll(put("token\ttag\nAnna\tB-PER \nruns\tO\n", "a.tsv"))
+    germeval = "#\thttp://example.org/0 [2009-10-17]\n1\tAnna\tB-PER\tO\n2\truns\tO\tO\n"
+    assert is_conll(put(germeval, "b.tsv"))
+    assert not is_conll(put("text\tlabel\nAnna runs\tB-PER\n", "c.tsv"))
+    assert not is_conll(put("Anna runs\tO\nshe sings\tO\n", "d.tsv"))  # one class, called O
+    assert not is_conll(put("Anna\tB-PER\n", "e.tsv"), "tsv")
+
+
 def test_folders_and_missing_files_are_not_conll(tmp_path):
     assert not is_conll(tmp_path) and not is_conll(tmp_path / "gone.txt")
 
@@ -336,6 +345,19 @@ def test_bilou_and_a_zero_for_the_letter(put):
     assert (corpus.named(0), corpus.repaired) == (["B-X", "I-X", "B-Y", "O"], 0)
     assert read_conll(put("a B-X\nb O\n"), scheme="bilou").repaired == 1
     assert "line 2: the tag '0' is the digit zero" in refusal(put("a B-X\nb 0\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [("a B-X\nb L-X\n", "bilou"), ("a B-X\nb E-X\n", "bioes"), ("a X\nb O\n", "io")],
+)
+def test_the_scheme_that_fits_is_named(put, text, fits):
+    called = "data.{}".format
+    with pytest.raises(InputError, match=rf"set data.scheme to '{fits}', or .* with data\.tag\."):
+        read_conll(put(text), called=called)
+    assert len(read_conll(put(text), scheme=fits)) == 1
+    with pytest.raises(InputError, match=r"correct it, or name another column with data\.tag"):
+        read_conll(put("a NN\nb VB\n"), called=called)
 
 
 def test_empty_last_cells_and_no_break_spaces(put):

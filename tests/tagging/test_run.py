@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from mixtext.cli import main
 from mixtext.data.read.options import ReadOptions
 from mixtext.errors import InputError
 from mixtext.inference import load
@@ -134,7 +135,16 @@ def test_killed_and_resumed(learner, tmp_path, monkeypatch):
     assert {**result.values, "clock": 0} == {**whole.values, "clock": 0}
 
 
-def test_other_files_than_those_of_the_run(learner, tmp_path, tagged_files):
+def as_bilou(tags):
+    """BIO tags, whose entities end where no I- follows, in the notation that marks their ends."""
+    after = [*tags[1:], "O"]
+    ends = {"B": "U", "I": "L", "O": "O"}
+    return [
+        a if b.startswith("I") else ends[a[0]] + a[1:] for a, b in zip(tags, after, strict=True)
+    ]
+
+
+def test_other_files_than_those_of_the_run(learner, tmp_path, tagged_files, capsys):
     folder = tmp_path / "run"
     train_tagger(learner(), folder, quiet=True)
     corpus = read_conll(tagged_files / "test.conll")
@@ -147,6 +157,16 @@ def test_other_files_than_those_of_the_run(learner, tmp_path, tagged_files):
     columns = ReadOptions(text="B", label="C")
     assert evaluate_tagger(folder, str(tmp_path / "other.conll"), columns) == plain
     assert evaluate_tagger(folder / "model", str(tagged_files / "test.conll")) == plain
+    bilou = "\n\n".join(
+        "\n".join(f"{word} {tag}" for word, tag in zip(words, as_bilou(tags), strict=True))
+        for words, tags in zip(corpus.sentences, map(corpus.named, range(len(corpus))), strict=True)
+    )
+    (tmp_path / "bilou.tsv").write_text(bilou.replace(" ", "\t"))  # the notation is another alone
+    assert evaluate_tagger(folder, str(tmp_path / "bilou.tsv")) == plain
+    assert main(["predict", str(folder), "--file", str(tmp_path / "bilou.tsv")]) == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["tokens"] for line in out.splitlines()] == corpus.sentences
+    assert "read by the scheme bilou" in err and "longer than the specified" not in err
     (tmp_path / "strange.conll").write_text("cat B-Q\n")
     with pytest.raises(InputError, match="entity type 'Q'"):
         evaluate_tagger(folder, str(tmp_path / "strange.conll"))

@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from mixtext.api import load_recipe
 from mixtext.cli import main
 from mixtext.errors import InputError
 from mixtext.recipe import build_recipe
 from mixtext.settings import read_toml
+from mixtext.tagging.conll import read_conll
 from mixtext.tagging.recipe import TaggingRecipe
 from mixtext.tagging.starter import starter_tagging_recipe
 
@@ -34,6 +36,24 @@ def test_it_trains_as_written(method, encoder, tagged_files, tmp_path, monkeypat
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert (result["steps"], result["test_rows"], result["task"]) == (2, 20, "tagging")
     assert main(["new-recipe", data.name]) == 2  # what is there is kept
+
+
+def test_paths_name_and_hints_follow_from_where_the_recipe_is(
+    tagged_files, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    for part in ("train", "test"):
+        (tmp_path / "news").mkdir(exist_ok=True)
+        text = (tagged_files / f"{part}.conll").read_text()
+        (tmp_path / "news" / f"{part}.tsv").write_text(text.replace(" ", "\t"))
+    arguments = ["new-recipe", "news/train.tsv", "--test", "news/test.tsv"]
+    assert main([*arguments, "--out", "recipes/first.toml"]) == 0
+    assert "60 labels: 60 to learn from" in capsys.readouterr().out
+    text = (tmp_path / "recipes" / "first.toml").read_text()
+    assert "mixtext train recipes/first.toml --dry-run" in text
+    recipe = load_recipe("recipes/first.toml")
+    assert recipe.name == "news"
+    assert [len(read_conll(x)) for x in (recipe.data.corpus, recipe.data.test)] == [60, 20]
 
 
 def test_columns_scheme_length_and_steps_follow_from_the_file(tmp_path, load):

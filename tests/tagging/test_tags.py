@@ -125,5 +125,5 @@ def test_types_alone_give_the_entities_that_do_not_touch(made):
 def test_prefixes_alone_are_of_one_type():
     assert to_bio(["B", "I", "O", "B"], "bio") == (["B-ENTITY", "I-ENTITY", "O", "B-ENTITY"], [])
     assert to_bio(["B", "L", "U"], "bilou")[0] == ["B-ENTITY", "I-ENTITY", "B-ENTITY"]
-    with pytest.raises(InputError, match="io where tags are types alone"):
+    with pytest.raises(InputError, match="'PER' is not one of the scheme bio"):
         split_tag("PER", "bio")
