@@ -49,10 +49,18 @@ def _item(kind: _ItemType, raw: bytes) -> int | str:
     return int.from_bytes(raw, kind.order, signed=kind.code.startswith("i"))
 
 
+def _latin(text: str, encoding: str) -> bytes:
+    """Stands for `_codecs.encode`, by which pickles of protocols 0 to 2 write bytes."""
+    if encoding != "latin1":
+        raise _Refused(f"bytes in {encoding[:20]!r}")
+    return text.encode("latin-1")
+
+
 _STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "dtype"): _ItemType,
     ("numpy.core.multiarray", "scalar"): _item,  # NumPy 1
     ("numpy._core.multiarray", "scalar"): _item,  # NumPy 2
+    ("_codecs", "encode"): _latin,
 }
 
 

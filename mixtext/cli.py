@@ -214,7 +214,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"mixtext {__version__}")
         return 0
     quiet = "--quiet" in ours
-    arguments = _in_order([x for x in ours if x != "--quiet"] + arguments[len(ours) :])
+    try:
+        arguments = _in_order([x for x in ours if x != "--quiet"] + arguments[len(ours) :])
+    except InputError as error:
+        _complain(error)
+        return 2
     if any("\0" in argument for argument in arguments):
         _complain("an argument holds a NUL, which no name or text has: leave it out.")
         return 2
@@ -309,6 +313,10 @@ def _in_order(arguments: list[str]) -> list[str]:
     """Moves `table.field=value` behind the recipe, so that it may stand after options too.
 
     Likewise the options of `python -m backtranslate` behind a `--`.
+
+    Raises:
+        InputError: options of `python -m backtranslate` stand before the data, which then could be
+            the value of one.
     """
     if arguments[:1] == ["backtranslate"] and "--" not in arguments:
         foreign = False
@@ -319,11 +327,18 @@ def _in_order(arguments: list[str]) -> list[str]:
                 ours |= {UNSAID.called(name) for name in vars(UNSAID)}
                 foreign = argument.partition("=")[0] not in ours
             parts[foreign].append(argument)
+        if foreign and len(parts[True]) > 1 and arguments[1].startswith("-"):
+            raise InputError(
+                "the data stand first: mixtext backtranslate DATA --out DIR --backend … --pivots …"
+            )
         return [*parts[False], "--", *parts[True]]
-    if arguments[:1] != ["train"] and arguments[:2] != ["active", "run"]:
+    if arguments[:1] not in (["train"], ["sweep"]) and arguments[:2] != ["active", "run"]:
         return arguments
-    overrides = [a for a in arguments if re.match(r"[a-z_]+(\.\w+)?=", a)]
-    rest = [a for a in arguments if a not in overrides]
+    overrides, rest, varied = [], [], False
+    for argument in arguments:
+        varied = argument == "--vary" if argument.startswith("--") else varied
+        is_override = not varied and re.match(r"[a-z_]+(\.\w+)?=", argument)
+        (overrides if is_override else rest).append(argument)
     recipe = next((i for i, a in enumerate(rest) if a.endswith(".toml")), len(rest) - 1)
     return [*rest[: recipe + 1], *overrides, *rest[recipe + 1 :]]
 

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -13,8 +14,10 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 from mixtext.data.read.options import ReadOptions
 from mixtext.data_commands import JSON, POSITIONAL, UNSAID, ReadFlags
 from mixtext.errors import InputError
+from mixtext.settings import near
 
 if TYPE_CHECKING:
+    from mixtext.data.corpus import Corpus
     from mixtext.data.read.lines import Row
     from mixtext.inference import Predictor
     from mixtext.tagging.entities import TagPredictor
@@ -68,6 +71,7 @@ def evaluate(
         corpus = _corpus_to_score(predictor, run, data, root, part, read)
         for note in corpus.notes:
             print(f"note: {note}", file=sys.stderr)
+        _check_known(predictor, corpus, read)
         scored = labelled_rows(predictor, corpus)
         found = assess(scored, predictor.outputs(scored), len(corpus) - len(scored))
         numbers, blocks = found.plain(), blocks_of(found)
@@ -94,6 +98,8 @@ def _corpus_to_score(
         return load(data, root, part, read)
     if root is not None:
         raise InputError(f"--root is given but {data} is a path: leave it out.")
+    if part != "test":
+        raise InputError(f"--part is {part!r} but {data} is a path, all of which is scored.")
     options = usual_options(run, data, read)
     if predictor.target == "scores" and not options.scores:
         raise InputError(
@@ -101,6 +107,24 @@ def _corpus_to_score(
             "may be, such as --scores 0 5."
         )
     return read_corpus(data, options)
+
+
+def _check_known(predictor: "Predictor", corpus: "Corpus", read: ReadOptions) -> None:
+    """Refuses labels that the model does not know, with what may be done about them here."""
+    from mixtext.data.labels import listing
+
+    names = predictor.label_names
+    unknown = [x for x in corpus.label_names if x not in names]
+    if predictor.target != "classes" or corpus.target != "classes" or not unknown:
+        return
+    advice = f"correct them, or leave such rows unscored with {read.called('missing')}"
+    if all(x.isdecimal() for x in unknown) and not any(x.isdecimal() for x in names):
+        named = f"{read.called('label_names')} {shlex.join(names)}"
+        advice = f"if they are numbers of classes from 0, say {named}"
+    raise InputError(
+        f"{corpus.source} has the labels {listing(unknown)}{near(unknown[0], names)}, which the "
+        f"model does not know; it tells {listing(names)}: {advice}."
+    )
 
 
 def predict(

@@ -103,7 +103,9 @@ def accept(value: Any, hint: Any, where: str) -> Any:
         return int(value)
     if hint not in TYPES or (hint in (str, bool) and isinstance(value, hint)):
         return value
-    raise InputError(f"{where} is {value!r}: it must be {TYPES[hint]}.")
+    quotes = isinstance(value, str) and hint is not str and _value(value) != value
+    advice = f", so write {value} without quotes" if quotes else ""
+    raise InputError(f"{where} is {value!r}: it must be {TYPES[hint]}{advice}.")
 
 
 def range_of(hint: Any) -> str:
@@ -167,7 +169,10 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"recipe {path} is not valid TOML: {error}{_hint(text, error)}.") from None
+        hint = _hint(text, error)
+        if path.suffix.lower() != ".toml" and not hint:
+            hint = f"; `mixtext new-recipe {path}` writes a recipe for data"
+        raise InputError(f"recipe {path} is not valid TOML: {error}{hint}.") from None
 
 
 def _hint(text: str, error: tomllib.TOMLDecodeError) -> str:
@@ -178,6 +183,10 @@ def _hint(text: str, error: tomllib.TOMLDecodeError) -> str:
         return ": write straight quotes, \" or ', around strings"
     if "\\" in line:
         return ": write / in paths, or single quotes around strings that hold a \\"
+    if re.match(r"\s*[\w-]+\s*=\s*[A-Za-z./~]", line):
+        return ": write quotes around what is no number, nor true or false"
+    if re.search("overwrite|twice", str(error)):
+        return ": keep one of them"
     return ""
 
 
@@ -237,8 +246,9 @@ def to_toml(value: Any) -> str:
 
 def near(key: str, known: Iterable[str]) -> str:
     """A question after the known key that is spelled most like this one, if any is."""
-    close = difflib.get_close_matches(key, known, 1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    folded = {x.casefold(): x for x in known}
+    close = difflib.get_close_matches(key.casefold(), folded, 1)
+    return f" (did you mean {folded[close[0]]!r}?)" if close else ""
 
 
 def _value(text: str) -> Any:

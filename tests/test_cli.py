@@ -692,6 +692,20 @@ def test_a_command_about_runs_needs_some(command, refused):
     assert "name at least one run folder" in refused(*command.split())
 
 
+def test_options_of_back_translation_stand_behind_the_data(tmp_path, refused, corpus_file, capsys):
+    options = ["--backend", "identity", "--pivots", "de"]
+    for order in (["--out", tmp_path / "v", *options, corpus_file], [*options, corpus_file]):
+        assert "the data stand first" in refused("backtranslate", *order)
+    assert main(["backtranslate", str(corpus_file), *options, "--out", str(tmp_path / "v")]) == 0
+
+
+def test_fields_of_a_sweep_may_stand_behind_its_options(recipe, tmp_path, capsys):
+    vary = ["--vary", "training.seed=0,1", "--run", str(tmp_path / "s"), "training.steps=1"]
+    assert main(["sweep", recipe(), "training.batch=2", *vary]) == 0
+    found = [json.loads(line) for line in (tmp_path / "s" / "results.jsonl").open()]
+    assert [(x["seed"], x["steps"]) for x in found] == [(0, 1), (1, 1)]
+
+
 def test_an_option_that_is_given_twice_is_refused(capsys):
     """The second would silently take the place of the first."""
     vary = ["--vary", "training.seed=0,1", "--vary", "data.split_seed=0,1"]

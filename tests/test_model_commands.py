@@ -51,6 +51,17 @@ def call(capsys):
 
 
 @pytest.fixture
+def refused(capsys):
+    """Arguments → the sentence that they are refused with."""
+
+    def do(*arguments):
+        assert main([str(x) for x in arguments]) == 2
+        return capsys.readouterr().err.splitlines()[-1]
+
+    return do
+
+
+@pytest.fixture
 def held(tmp_path):
     """A test file of the same columns, with rows without a label and without a class."""
     path = tmp_path / "held.csv"
@@ -60,7 +71,23 @@ def held(tmp_path):
     return path
 
 
-def test_evaluate_reads_as_the_recipe_says_and_counts_what_it_scored(run, call, held):
+def test_labels_that_the_model_does_not_know_can_be_mended_or_left_out(
+    run, call, refused, tmp_path
+):
+    path = tmp_path / "others.csv"
+    path.write_text("body,kind\nthe cat,Animals\na soup,food\na song,music\n")
+    said = refused("evaluate", run, "--data", path)
+    assert "'Animals', 'music' (did you mean 'animals'?)" in said and str(path) in said
+    out, _ = call("evaluate", run, "--data", path, "--missing", "music", "Animals", "--json")
+    assert (json.loads(out)["rows"], json.loads(out)["unlabelled"]) == (1, 2)
+    path.write_text("body,kind\nthe cat,0\na soup,1\n")
+    advice = "--label-names animals food tools"
+    assert advice in refused("evaluate", run, "--data", path)
+    out, _ = call("evaluate", run, "--data", path, *advice.split(), "--json")
+    assert json.loads(out)["lacking"] == ["tools"]
+
+
+def test_evaluate_reads_as_the_recipe_says_and_counts_what_it_scored(run, call, refused, held):
     for place in (run, run / "model"):
         out, err = call("evaluate", place, "--data", held, "--json")
         found = json.loads(out)
@@ -70,6 +97,7 @@ def test_evaluate_reads_as_the_recipe_says_and_counts_what_it_scored(run, call, 
     assert "2 rows of" in out and "2 without a label left out" in out and "No row of tools" in out
     for part in ("precision", "Confusion", "Calibration", "Most confident mistakes"):
         assert part in out
+    assert "--part is 'dev'" in refused("evaluate", run, "--data", held, "--part", "dev")
     held.write_text(held.read_text().replace("body", "text"))
     assert json.loads(call("evaluate", run, "--data", held, "--text", "text", "--json")[0]) == found
 

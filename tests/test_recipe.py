@@ -306,13 +306,18 @@ def test_recipes_as_editors_on_windows_write_them(encoding, tmp_path):
     [
         ('corpus = "C:\\Users\\me\\d.csv"', "write / in paths, or single quotes"),
         ("name = “x”", "straight quotes"),
+        ("corpus = reviews.csv", "quotes around what is no number"),
+        ("name = 'a'\nname = 'b'", "keep one of them"),
     ],
 )
 def test_what_people_mean_by_lines_that_are_no_toml(line, advice, tmp_path):
     (tmp_path / "w.toml").write_text(f"# mine\n{line}\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"w\.toml is not valid TOML: .*line 2") as error:
+    with pytest.raises(InputError, match=r"w\.toml is not valid TOML: .*line [23]") as error:
         load_recipe(tmp_path / "w.toml")
     assert advice in str(error.value)
+    (tmp_path / "d.csv").write_text("text,label\na,b\n")
+    with pytest.raises(InputError, match=r"mixtext new-recipe .*d\.csv` writes a recipe"):
+        load_recipe(tmp_path / "d.csv")
 
 
 def test_a_preset_is_what_a_recipe_begins_with():

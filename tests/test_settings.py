@@ -102,3 +102,6 @@ def test_values_take_the_type_of_their_field():
     for value, hint in ((True, int), (True, float), (1, bool), (1.0, int), (1, str), ("1", float)):
         with pytest.raises(InputError, match=r"a\.b is .*: it must be"):
             accept(value, hint, "a.b")
+    for value, hint in (("10", int), ("5e-5", float), ("false", bool)):
+        with pytest.raises(InputError, match=f"so write {value} without quotes"):
+            accept(value, hint, "a.b")

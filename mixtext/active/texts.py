@@ -32,6 +32,7 @@ from mixtext.models.build import build_model
 from mixtext.recipe import Recipe, flat
 from mixtext.run import Run, environment_of, is_pretrained, unit_vectors
 from mixtext.run_folder import made_by
+from mixtext.settings import near
 from mixtext.training.scoring import predict_rows, refuse_no_numbers
 
 MARK = "\ufeff"  # by which Excel knows UTF-8
@@ -339,7 +340,10 @@ def read_form(file: Path, asked: Corpus, options: ReadOptions = UNSAID) -> np.nd
             one = str(cells[options.id]).strip()
             row = place.get(one)
             if row is None:
-                raise InputError(f"{where} has the row '{one}', which nobody asked for: remove it.")
+                raise InputError(
+                    f"{where} has the row '{one}', which this round does not ask for: remove it, "
+                    "or fill in what `mixtext active query` writes now."
+                )
             if row in found or row in blank:
                 raise InputError(f"{where} has the row '{one}' once more: keep one of them.")
             first, second = texts_of(cells, opened, where)
@@ -354,7 +358,7 @@ def read_form(file: Path, asked: Corpus, options: ReadOptions = UNSAID) -> np.nd
             else:
                 raise InputError(
                     f"{where}: the label '{label}' of row '{one}' is not among "
-                    f"{listing(names, most=30)}: correct it."
+                    f"{listing(names, most=30)}{near(label, names)}: correct it."
                 )
     missing = [one for row, one in enumerate(asked.ids) if row not in found and row not in blank]
     if missing:

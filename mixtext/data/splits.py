@@ -116,7 +116,8 @@ def split(
             raise InputError(
                 f"class '{name}' has {len(rows)} labelled rows, too few for labels_per_class "
                 f"{labels_per_class or '0 (all, at least 1)'} and dev_per_class "
-                f"{dev_per_class}: lower one of them."
+                f"{dev_per_class}: lower one of them"
+                + ("." if everything else ", or take all labels with labels_per_class = 0.")
             )
     dev = [rows[:dev_per_class] for rows in shuffled]
     if everything:

@@ -180,7 +180,8 @@ def read_views(path: str | Path, corpus: Corpus, rows: np.ndarray) -> dict[str, 
         if missing:
             raise InputError(
                 f"views file {path} lacks view {name} for {len(missing)} of {len(rows)} unlabelled "
-                f"rows (first: id {missing[0]!r}): make the missing views."
+                f"rows (first: id {missing[0]!r}): make the missing views; `mixtext backtranslate "
+                "RECIPE --out FOLDER` makes those of all texts that a recipe names."
             )
         joined[name] = [column[int(i)] for i in rows]
     return joined

@@ -342,9 +342,10 @@ def test_a_persons_file_is_checked(tmp_path):
     assert "lacks 1 of the rows" in refusal("".join(good.splitlines(True)[1:]))
     assert "1 rows are not labelled yet, such as '008'" in refusal(good.replace('"2"}', '""}'))
     assert "is not among 'no', '1', '2'" in refusal(good.replace('"no"', '"No"'))
+    assert "(did you mean 'no'?)" in refusal(good.replace('"no"', '"No"'))
     assert "text of row 'x/1' was changed" in refusal(good.replace("one", "two"))
     assert "row '7' once more" in refusal(good + good)
-    assert "'9', which nobody asked for" in refusal(good.replace('"7"', '"9"'))
+    assert "'9', which this round does not ask for" in refusal(good.replace('"7"', '"9"'))
     assert "has no column 'label'" in refusal("id,text,pair\n7,a,p\n", "form.csv")
     with pytest.raises(InputError, match="does not exist"):
         read_form(tmp_path / "none.csv", ASKED)

@@ -66,8 +66,8 @@ class Columns:
         """Every column that must be there."""
         return [x for x in (*self.text, *self.pair, self.label, self.id) if x is not None]
 
-    def require(self, wanted: list[str], there: list[str], where: str) -> None:
-        """Checks that each wanted column is there once."""
+    def require(self, wanted: list[str], there: list[str], where: str, cut: bool = False) -> None:
+        """Checks that each wanted column is there once; `cut`: a separator told them apart."""
         for column in wanted:
             if there.count(column) == 1:
                 continue
@@ -81,6 +81,8 @@ class Columns:
             advice = f"{right} for {self.called(use)}"
             if use == column == "label":
                 advice += f", or say with {self.called('labels')} that the rows have no labels"
+            if cut and len(there) == 1 and not there[0].replace(" ", "").isalnum():
+                advice += f", or what separates the cells with {self.called('separator')}"
             listing = ", ".join(f"'{x}'" for x in there)
             if use == "text" and names_of_tagged(there):
                 raise InputError(
@@ -138,7 +140,7 @@ def delimited_rows(
                 names = (
                     [x.strip() for x in cells] if header else [str(i) for i in range(len(cells))]
                 )
-                columns.require(columns.wanted(), names, f"{path}, line {line}")
+                columns.require(columns.wanted(), names, f"{path}, line {line}", cut=True)
                 if header:
                     continue
             if len(cells) != len(names):

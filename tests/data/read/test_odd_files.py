@@ -71,6 +71,7 @@ def test_a_line_that_names_the_separator(put):
 def test_a_separator_can_be_said(put):
     path = put("d.csv", TABLE.replace(",", "~"))
     assert "no column 'text' but 'text~label'" in refusal(path)
+    assert "or what separates the cells with separator" in refusal(path)
     assert rows(read(path, separator="~")) == ROWS
     path = put("e.csv", TABLE.replace(",", "\t"))
     for said in ("tab", "\\t", "\t"):
