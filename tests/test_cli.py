@@ -648,9 +648,10 @@ def test_a_mistyped_command_is_told_the_nearest(refused):
     assert "(did you mean 'query'?)" in refused("active", "qeury")
 
 
-def test_completion_is_printed(capsys):
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])  # as the README names them
+def test_completion_is_printed(shell, capsys):
     with pytest.raises(SystemExit) as done:
-        main(["--tyro-print-completion", "bash"])
+        main(["--tyro-print-completion", shell])
     assert not done.value.code
     out = capsys.readouterr().out
     assert "complete" in out and "inspect-data" in out
