@@ -33,10 +33,24 @@ class MixTextModel(PreTrainedModel):
 
     def __init__(self, config: MixTextConfig) -> None:
         super().__init__(config)
+        self._refuse_another_head(config.architectures or [])
         self.encoder = AutoModel.from_config(config.encoder_config)
         self.hidden = int(self.config.encoder_config.hidden_size)
         if type(self) is MixTextModel:
             self.post_init()
+
+    def _refuse_another_head(self, made: list[str]) -> None:
+        """Refuses weights of a model of another kind, beside which the head would be random.
+
+        Args:
+            made: the class that the configuration was saved with; empty: a new model.
+        """
+        kinds = [x for x in type(self).__mro__ if issubclass(x, MixTextModel)][:-1]
+        if kinds and made and not {x.__name__ for x in kinds} & {*made}:
+            raise ValueError(
+                f"the model is a {made[0]}, which has no weights for the head of a "
+                f"{kinds[-1].__name__}: load it for what it was trained for."
+            )
 
     def get_input_embeddings(self) -> nn.Module:
         """The encoder's."""

@@ -213,6 +213,26 @@ def test_without_mixtext_it_loads_with_its_code_or_not_at_all(trained, tmp_path,
     assert refused.returncode != 0 and "trust_remote_code" in refused.stderr
 
 
+def test_a_model_of_another_kind_is_refused_rather_than_given_a_random_head(
+    trained, learner, tmp_path
+):
+    folder, _ = trained()
+    train(learner("method=supervised", "training.steps=1"), folder=tmp_path / "tagger", quiet=True)
+    tagger = tmp_path / "tagger" / "model"
+    wrong = {folder: AutoModelForTokenClassification, tagger: AutoModelForSequenceClassification}
+    for place, kind in wrong.items():
+        with pytest.raises(ValueError, match="no weights for the head of a MixTextFor"):
+            kind.from_pretrained(place)
+        AutoModel.from_pretrained(place).save_pretrained(tmp_path / "bare")
+        with pytest.raises(ValueError, match="the model is a MixTextModel"):
+            kind.from_pretrained(tmp_path / "bare")
+
+    class Mine(MixTextForSequenceClassification):
+        pass
+
+    assert Mine.from_pretrained(folder).config.num_labels == 3
+
+
 def test_a_trained_model_serves_as_an_encoder(trained, tiny, tmp_path):
     folder, predictor = trained()
     encoder, _ = load_encoder(str(folder))
