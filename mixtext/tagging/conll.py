@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mixtext.data.corpus import MISSING
+from mixtext.data.labels import alike
 from mixtext.data.read.characters import MARK, Decoder
 from mixtext.data.read.formats import CONLL, names_of_tagged
 from mixtext.data.read.readers import told_format
@@ -331,6 +332,11 @@ def read_conll(
         )
     if scheme == "io" and seen:
         notes.append(f"tags of {path} are types alone: neighbours of one type are one entity")
+    notes += [
+        f"the entity types {', '.join(map(ascii, group))} of {path} differ only in case, accents' "
+        "form, white space or invisible signs: if they are one, write them alike there"
+        for group in alike(kinds_of(corpus.tag_names))
+    ]
     if comments:
         notes.append(f"{comments:,} lines of {path} that begin with # are read as comments")
     first = corpus.sentences[0]
@@ -462,10 +468,11 @@ class _Lines:
         if isinstance(wanted, str):
             if wanted in self.columns:
                 return self.columns.index(wanted)
-            named = ", ".join(self.columns) or "none of them; give a number, or name them"
+            named = f"its columns are {', '.join(self.columns)}: name one of these"
             raise InputError(
-                f"{self.path} has no column {wanted!r} for the {what}; its columns are named "
-                f"{named}."
+                f"{self.path} has no column {wanted!r} for the {what}; "
+                + (named if self.columns else "its columns have no names: give a number from 0")
+                + f" for {self.decode.called(what)}."
             )
         if not -width <= wanted < width:
             raise InputError(

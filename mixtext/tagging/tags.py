@@ -55,7 +55,7 @@ def split_tag(tag: str, scheme: Scheme) -> tuple[str, str]:
         return tag, NAMELESS
     if tag == ZERO:
         raise InputError("the tag '0' is the digit zero: write the letter O for no entity.")
-    if scheme == "io" and not (dash and prefix in tuple("BIELSU")):
+    if scheme == "io" and not (dash and {prefix.upper(), kind.upper()} & {*"BIELSU"}):
         return "I", tag
     if not dash or not kind or prefix not in known:
         allowed = ", ".join(f"{letter}-TYPE" for letter in known) or "TYPE"

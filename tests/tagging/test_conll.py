@@ -366,6 +366,18 @@ def test_empty_last_cells_and_no_break_spaces(put):
     assert corpus.sentences == [["10\u00a0000", "b"]] and corpus.tag_names[0] == "O"
 
 
+def test_entity_types_that_look_alike_are_noted(put):
+    (note,) = read_conll(put("a B-PER\nb B-Per\nc B-LOC\n")).notes
+    assert note.startswith("the entity types 'PER', 'Per' of ") and "differ only in case" in note
+    assert r"'PER\u200b'" in read_conll(put("a B-PER\nb B-PER\u200b\n")).notes[0]
+
+
+@pytest.mark.parametrize("text", ["a b-PER\nb O\n", "a PER-B\nb O\n"])
+def test_prefixes_in_another_way_are_no_types(put, text):
+    for scheme in ("bio", "io"):
+        assert "correct it" in refusal(put(text), scheme=scheme)
+
+
 def test_sentences_without_empty_lines_between_are_noted(put):
     assert "holds one sentence of 120 tokens" in read_conll(put("a B-X\n" * 120)).notes[0]
     assert read_conll(put("a B-X\n" * 20)).notes == ()

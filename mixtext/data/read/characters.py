@@ -207,13 +207,33 @@ class Decoder:
             raise InputError(
                 f"{name} is {what}, not text: leave it out, or unpack or save it as such."
             )
-        encoding = marked(head) or self.encoding or "utf-8"
+        mark = marked(head)
+        if not mark and self.encoding and _is_utf8(head, self.encoding):
+            raise InputError(
+                f"{name} is UTF-8, as it seems, and not {self.encoding}: leave "
+                f"{self.called('encoding')} out, or save the file in that encoding."
+            )
+        encoding = mark or self.encoding or "utf-8"
         if encoding == "utf-8" and (likely := _unmarked(head)):
             raise InputError(
                 f"{name} looks like {likely[:6].upper()} without its mark: set "
                 f"{self.called('encoding')} to '{likely}'."
             )
         return encoding
+
+
+def _is_utf8(head: bytes, encoding: str) -> bool:
+    """Whether bytes said to be of an encoding with one byte a character are UTF-8 all the same.
+
+    Texts in such an encoding that are valid UTF-8 and not ASCII are next to impossible.
+    """
+    if len(b"\xc3\xa9".decode(encoding, "replace")) != 2:
+        return False
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return not text.isascii()
 
 
 def _unmarked(head: bytes) -> str:

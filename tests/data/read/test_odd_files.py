@@ -150,6 +150,9 @@ def test_bytes_that_are_no_utf8_are_offered_as_cp1252(put):
     assert "if it is cp1252, and this is 'a quiet café,good', set encoding to 'cp1252'" in message
     corpus = read(path, encoding="cp1252")
     assert (rows(corpus), corpus.replacements) == (ROWS, 0)
+    assert "is UTF-8, as it seems, and not cp1252" in refusal(
+        put("e.csv", TABLE), encoding="cp1252"
+    )
     # 0x81 is no character of cp1252 either.
     assert "cp1252, and" not in refusal(put("e.csv", b"text,label\n\x81,a\n"))
     assert "is not valid cp1252" in refusal(path.with_name("e.csv"), encoding="cp1252")
