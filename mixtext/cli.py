@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -267,7 +268,9 @@ def main(arguments: list[str] | None = None) -> int:
         _complain(error)
         return 2
     except KeyboardInterrupt:
-        print("mixtext: stopped; go on with --resume", file=sys.stderr)
+        called = commands.get(arguments[0]) if arguments else None
+        resumes = called is not None and "resume" in signature(called).parameters
+        print(f"mixtext: stopped{'; go on with --resume' * resumes}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `mixtext … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

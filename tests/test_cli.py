@@ -707,6 +707,25 @@ def test_fields_of_a_sweep_may_stand_behind_its_options(recipe, tmp_path, capsys
     assert [(x["seed"], x["steps"]) for x in found] == [(0, 1), (1, 1)]
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("train x.toml", "mixtext: stopped; go on with --resume\n"),
+        ("active run x.toml", "mixtext: stopped; go on with --resume\n"),
+        ("sweep x.toml", "mixtext: stopped\n"),
+        ("backtranslate x.toml", "mixtext: stopped\n"),
+    ],
+)
+def test_a_stopped_command_names_resume_where_there_is_one(command, said, monkeypatch, capsys):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mixtext.api.load_recipe", stop)
+    monkeypatch.setattr("mixtext.settings.read_toml", stop)
+    assert main(command.split()) == 130
+    assert capsys.readouterr().err == said
+
+
 def test_an_option_that_is_given_twice_is_refused(capsys):
     """The second would silently take the place of the first."""
     vary = ["--vary", "training.seed=0,1", "--vary", "data.split_seed=0,1"]
