@@ -119,7 +119,7 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
                 )
             rows, labels = texts(X, "X"), column(y, "y", "label")
             plain = [plain_label(x) for x in labels]
-            for row, label in enumerate(plain):
+            for row, label in enumerate(plain):  # complex ones scikit-learn refuses, as it checks
                 if not (label is None or isinstance(label, str | int | float | complex)):
                     raise InputError(
                         f"row {row} of y is {label!r}, not a class (rows count from 0): give its "
