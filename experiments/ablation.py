@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mixtext.api import load_recipe, train
-from mixtext.data.read.catalogue import load_any
+from mixtext.data.read.catalogue import CATALOGUE, load_any
 
 
 def main() -> None:
@@ -44,10 +44,12 @@ def main() -> None:
         order = np.random.default_rng(12345).permutation(len(test))
         test = test.select(np.sort(order[: args.held]))
     seeds = [f"data.split_seed={args.seed}", f"training.seed={args.seed}"]
-    recipe = load_recipe(args.recipe, [*seeds, *args.changes])
-    spare = len(corpus) - recipe.data.labels_per_class * corpus.classes
-    size = f"data.unlabelled_per_class={min(args.pool, spare) // corpus.classes}"
-    recipe = load_recipe(args.recipe, [*seeds, size, *args.changes])
+    data = load_recipe(args.recipe, [*seeds, *args.changes]).data
+    spare = len(corpus) - data.labels_per_class * corpus.classes
+    rest = [f"data.unlabelled_per_class={min(args.pool, spare) // corpus.classes}"]
+    if data.templates and args.corpus in CATALOGUE:  # which knows them; a corpus does not
+        rest.append(f"data.class_words={json.dumps(CATALOGUE[args.corpus].class_words)}")
+    recipe = load_recipe(args.recipe, [*seeds, *rest, *args.changes])
 
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
