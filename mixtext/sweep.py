@@ -117,8 +117,8 @@ def sweep(
         active: run rounds of active learning, see `jobs.Job`.
 
     Raises:
-        InputError: bad axes, or every combination is refused; another process is at work in the
-            folder.
+        InputError: bad axes, or every combination is refused; the folder holds something else, or
+            another process is at work in it.
     """
     folder = Path(folder).absolute()
     axes = [parse_axis(text) for text in vary]
@@ -146,6 +146,8 @@ def sweep(
     results = folder / RESULTS
     if results.exists() and not any(folder.glob("*/recipe.toml")):
         raise InputError(f"{results} is there, but no run of a sweep: name another with --run.")
+    if (folder / "recipe.toml").exists():
+        raise InputError(f"{folder} is a run of its own: name another folder with --run.")
     make_folder(folder)
     with locked(folder):
         return _run_all(jobs, order, failed, folder, execute)

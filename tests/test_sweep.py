@@ -84,6 +84,17 @@ def test_every_combination_is_a_run_and_a_second_call_trains_nothing(small, tmp_
     assert alone["test"] == results[-1]["test"]
 
 
+def test_a_folder_that_holds_something_else_is_left_alone(small, tmp_path):
+    says = {"recipe.toml": "a run of its own", "results.jsonl": "no run of a sweep"}
+    for name, told in says.items():
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        (folder / name).write_text("kept", encoding="utf-8")
+        with pytest.raises(InputError, match=f"{told}.* with --run"):
+            sweep(small, [], ["method=supervised,tmix"], folder)
+        assert [x.read_text(encoding="utf-8") for x in folder.iterdir()] == ["kept"]
+
+
 def test_a_run_can_begin_with_the_model_of_its_seed(small, tmp_path):
     seeds = "data.split_seed+training.seed=0,1"
     first = sweep(small, ["training.steps=2"], [seeds], tmp_path / "1", keep_models=True).results
