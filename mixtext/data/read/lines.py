@@ -59,6 +59,10 @@ def rows_to_predict(
         return
     if not file.exists():
         raise InputError(f"{file} does not exist: give a file with one text a line, or of rows.")
+    if options.format == "texts" and not pairs:
+        options.refuse_unheard(HEARD["texts"], f"{file} is read as texts, where it has no meaning")
+        yield from _lines(file, pairs, options)
+        return
     columns = _fitting(file, options, usual)
     if (
         columns is None
@@ -128,7 +132,9 @@ def _lines(file: Path | None, pairs: bool, options: ReadOptions) -> Iterator[Row
     number = 0
     with closing(lines):
         for number, raw in lines:
-            text, second = _row(raw.removeprefix(MARK).strip(), f"{name}, line {number}", pairs)
+            line = raw.removeprefix(MARK).strip()
+            is_plain = options.format == "texts"
+            text, second = (line, "") if is_plain else _row(line, f"{name}, line {number}", pairs)
             yield Row(str(number - 1), text, second if pairs else None)
     if not number:
         raise InputError(f"{name} holds no text: give one text a line.")

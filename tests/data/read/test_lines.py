@@ -128,6 +128,15 @@ def test_one_row_for_each_of_any_file_that_training_reads(name, content, tmp_pat
     assert [x.strip() for x in texts(packed)] == ["a, b", "", "c"]
 
 
+def test_said_to_be_texts_every_line_is_one(tmp_path):
+    (tmp_path / "rows.txt").write_text('[a, b]\n\n{c}\n"d",e\n')
+    assert texts(tmp_path / "rows.txt", False, ReadOptions(format="texts")) == [
+        *("[a, b]", "", "{c}", '"d",e'),
+    ]
+    with pytest.raises(InputError, match="text is given but"):
+        texts(tmp_path / "rows.txt", False, ReadOptions(format="texts", text="a"))
+
+
 def test_repeated_first_words_of_plain_lines_are_no_labels(tmp_path):
     (tmp_path / "rows.txt").write_text("the cat\nthe dog\na cow\na goat\nthe end\na day\n")
     assert texts(tmp_path / "rows.txt")[:2] == ["the cat", "the dog"]
