@@ -203,6 +203,8 @@ class Decoder:
                 for text with many zero bytes.
         """
         what = next((x for magic, x in _BINARY.items() if head.startswith(magic)), "")
+        if not what and head.count(0) > 0.9 * max(len(head), 8):  # such as /dev/zero, without end
+            what = "mostly zero bytes"
         if what:
             raise InputError(
                 f"{name} is {what}, not text: leave it out, or unpack or save it as such."

@@ -137,6 +137,7 @@ def test_a_mark_goes_before_an_encoding_that_is_said_for_files_without(mark, put
         (b"%PDF-1.7\n", "a PDF"),
         (b"\xd0\xcf\x11\xe0\xa1", "an office program"),
         (b"BZh91AY", "a bzip2 archive"),
+        (bytes(50), "mostly zero bytes"),
     ],
 )
 def test_what_is_no_text_is_named_whatever_its_suffix(name, content, what, put):
