@@ -337,7 +337,9 @@ def _in_order(arguments: list[str]) -> list[str]:
         return [*parts[False], "--", *parts[True]]
     if arguments[:1] not in (["train"], ["sweep"]) and arguments[:2] != ["active", "run"]:
         return arguments
-    overrides, rest, varied = [], [], False
+    overrides: list[str] = []
+    rest: list[str] = []
+    varied = False
     for argument in arguments:
         varied = argument == "--vary" if argument.startswith("--") else varied
         is_override = not varied and re.match(r"[a-z_]+(\.\w+)?=", argument)
