@@ -59,7 +59,7 @@ def main() -> None:
         _write(folder / "train.csv", [corpus.texts[i] for i in rows], labels)
         _write(folder / "test.csv", [corpus.texts[i] for i in held], [names[i] for i in held])
         for method in args.methods:
-            name, text = starter_recipe(str(folder), folder=folder, method=method)
+            name, text = starter_recipe(str(folder), file=folder / "natural.toml", method=method)
             file = folder / f"{name}-{method}.toml"
             file.write_text(text, encoding="utf-8")
             seeds = [f"training.seed={args.seed}"]
