@@ -85,7 +85,7 @@ def format_of(path: Path, wanted: Sequence[str], header: bool, decode: Decoder) 
         magic = file.peek(4)[:4]
     if magic == b"PAR1":
         return "parquet"
-    if zipfile.is_zipfile(path):
+    if magic == b"PK\x03\x04" and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if any(name.endswith(".npy") for name in archive.namelist()):
                 return "npz"
