@@ -19,7 +19,8 @@ from mixtext.data.read.options import UNSAID, ReadOptions
 from mixtext.errors import InputError, reading
 from mixtext.files import WAY_OUT, write_text
 from mixtext.run_folder import made_by
-from mixtext.tagging.conll import TaggedCorpus, conll_text, read_conll
+from mixtext.tagging.conll import conll_text, read_conll
+from mixtext.tagging.corpus import TaggedCorpus
 from mixtext.tagging.data import TagData, called_of, load_tag_data
 from mixtext.tagging.generation import Generated, Maker, show, soft_sentences
 from mixtext.tagging.recipe import TaggingRecipe

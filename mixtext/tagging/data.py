@@ -17,7 +17,8 @@ from mixtext.data.read.options import (
 )
 from mixtext.errors import InputError
 from mixtext.settings import Cell, Settings
-from mixtext.tagging.conll import TaggedCorpus, align_tags, check_entities, read_conll
+from mixtext.tagging.conll import read_conll
+from mixtext.tagging.corpus import TaggedCorpus, align_tags, check_entities
 from mixtext.tagging.tags import OUTSIDE, OnFault, Scheme
 
 

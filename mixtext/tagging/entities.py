@@ -11,7 +11,7 @@ import numpy as np
 from mixtext.data.columns import texts as column_of_texts
 from mixtext.errors import InputError, reads
 from mixtext.models.folder import ABOUT, load_parts, model_folder, read_about, settings_in
-from mixtext.tagging.conll import TaggedCorpus, align_tags
+from mixtext.tagging.corpus import TaggedCorpus, align_tags
 from mixtext.tagging.metrics import entity_spans
 from mixtext.tagging.rows import tokenise_sentences
 from mixtext.tagging.settings import TaggerSettings

@@ -16,7 +16,7 @@ import numpy as np
 from mixtext.data.vocabulary import read_word_vectors
 from mixtext.errors import InputError
 from mixtext.models.pretrained import load_encoder
-from mixtext.tagging.conll import TaggedCorpus
+from mixtext.tagging.corpus import TaggedCorpus
 from mixtext.tagging.mixing import (
     Candidate,
     TaggedSentences,

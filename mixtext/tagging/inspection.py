@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mixtext.data.inspection import numbers, quantiles
-from mixtext.tagging.conll import TaggedCorpus
+from mixtext.tagging.corpus import TaggedCorpus
 from mixtext.tagging.metrics import entity_spans
 from mixtext.tagging.rows import token_counts
 from mixtext.tagging.tags import kinds_of

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mixtext.data.batches import Order, Padded, Tokens, pad, pad_id
 from mixtext.errors import InputError
-from mixtext.tagging.conll import TaggedCorpus
+from mixtext.tagging.corpus import TaggedCorpus
 
 BUCKETS = 4  # batches that are sorted by length at a time
 SILENT = -1  # a token that speaks for no word

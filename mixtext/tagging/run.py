@@ -23,7 +23,7 @@ from mixtext.run_folder import (
     train_in,
 )
 from mixtext.settings import read_toml
-from mixtext.tagging.conll import TaggedCorpus
+from mixtext.tagging.corpus import TaggedCorpus
 from mixtext.tagging.data import (
     TagData,
     TagDataSettings,

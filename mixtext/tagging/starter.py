@@ -9,7 +9,7 @@ from mixtext.data.read.options import UNSAID, ReadOptions
 from mixtext.errors import InputError
 from mixtext.recipe import name_for, path_from
 from mixtext.settings import to_toml
-from mixtext.tagging.conll import check_entities
+from mixtext.tagging.corpus import check_entities
 from mixtext.tagging.data import discover
 from mixtext.tagging.metrics import entity_spans
 from mixtext.tagging.seqmix import METHODS

@@ -10,7 +10,7 @@ import torch
 from mixtext.assessment import EXAMPLES, Assessment, Example, by_class, calibration_bins, cut
 from mixtext.data.batches import in_length_order
 from mixtext.models.folder import save_parts
-from mixtext.tagging.conll import TaggedCorpus
+from mixtext.tagging.corpus import TaggedCorpus
 from mixtext.tagging.metrics import entity_spans, span_metrics
 from mixtext.tagging.rows import (
     SentenceTokens,

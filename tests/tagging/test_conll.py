@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 
 from mixtext.errors import InputError
-from mixtext.tagging.conll import (
-    TaggedCorpus,
-    align_tags,
-    check_entities,
-    conll_text,
-    is_conll,
-    read_conll,
-)
+from mixtext.tagging.conll import conll_text, is_conll, read_conll
+from mixtext.tagging.corpus import TaggedCorpus, align_tags, check_entities
 
 FOUR = """-DOCSTART- -X- -X- O
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from mixtext.errors import InputError
 from mixtext.models.pretrained import load_encoder
-from mixtext.tagging.conll import TaggedCorpus
+from mixtext.tagging.corpus import TaggedCorpus
 from mixtext.tagging.generation import (
     Generated,
     Maker,

@@ -4,7 +4,7 @@ import json
 
 from mixtext.cli import main
 from mixtext.models.pretrained import load_tokenizer
-from mixtext.tagging.conll import TaggedCorpus
+from mixtext.tagging.corpus import TaggedCorpus
 from mixtext.tagging.inspection import inspect_tagged
 
 TRAIN = """-DOCSTART- O

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from mixtext.errors import InputError
 from mixtext.models.pretrained import load_tokenizer
-from mixtext.tagging.conll import TaggedCorpus
+from mixtext.tagging.corpus import TaggedCorpus
 from mixtext.tagging.rows import (
     CASES,
     SoftSentences,

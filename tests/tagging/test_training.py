@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mixtext.tagging.conll import TaggedCorpus
+from mixtext.tagging.corpus import TaggedCorpus
 from mixtext.tagging.rows import tokenise_sentences
 from mixtext.tagging.settings import TaggerSettings
 from mixtext.tagging.tagger import build_tagger
