@@ -1,6 +1,7 @@
 """What all tests share: one thread, a tiny encoder, small corpora, recipes that fit both."""
 
 import csv
+import importlib.util
 import json
 import os
 import subprocess
@@ -170,6 +171,16 @@ def torchrun():
         return out, err
 
     return run
+
+
+def script(path):
+    """A file of `benchmarks` or `experiments`, which are no packages, as a module."""
+    path = ROOT / path
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = loaded
+    spec.loader.exec_module(loaded)
+    return loaded
 
 
 def start_torchrun(count, *arguments):

@@ -11,22 +11,14 @@ import pytest
 
 from backtranslate.backends import load
 from backtranslate.translator import BacktranslateError
+from tests.conftest import script
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "benchmarks" / "backtranslation.py"
 has_fairseq = importlib.util.find_spec("fairseq") is not None
 
 
-def module(name):
-    """A script of the folder, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[name] = loaded
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-benchmark = module("backtranslation")
+benchmark = script("benchmarks/backtranslation.py")
 
 
 @pytest.fixture
@@ -103,7 +95,7 @@ def test_a_row_measures_every_sentence_and_keeps_the_fastest():
 
 
 def test_the_other_language_of_the_tiny_models_is_as_long():
-    vowels = module("tiny_fairseq").OTHER_VOWELS
+    vowels = script("benchmarks/tiny_fairseq.py").OTHER_VOWELS
     assert "Our bank raised it.".translate(vowels) == "Uar benk reosid ot."
     assert len(set(vowels.values())) == len(vowels), "no way back"
 
@@ -141,13 +133,13 @@ def test_bad_input_is_one_sentence(tmp_path):
 
 
 def test_methods_on_labelled_texts_are_timed():
-    timed = module("methods").timed_methods(6)
+    timed = script("benchmarks/methods.py").timed_methods(6)
     assert {"supervised", "tmix", "ssmix", "ssmix without saliency"} <= set(timed)
     assert not {"mixtext", "fixmatch", "mixup"} & set(timed) and timed["tmix"].layers == (3, 4, 5)
 
 
 def test_a_ratio_is_the_median_over_the_turns_and_the_first_does_not_count():
-    speed = module("speed")
+    speed = script("benchmarks/speed.py")
     assert speed.ratio([4.0, 9.0, 8.0], [2.0, 3.0, 1.0]) == 3.0
     calls = []
     seconds = speed.in_turn(2, a=lambda: calls.append("a"), b=lambda: calls.append("b"))
@@ -157,7 +149,7 @@ def test_a_ratio_is_the_median_over_the_turns_and_the_first_does_not_count():
 
 @pytest.mark.parametrize("corpus", ["ag", "imdb"])
 def test_rows_are_as_long_as_those_of_the_corpus(corpus):
-    speed = module("speed")
+    speed = script("benchmarks/speed.py")
     lengths = speed.lengths_like(corpus, 4000, 10_000)
     told = speed.LENGTHS[corpus]
     for share in (0.25, 0.5, 0.75):
@@ -168,7 +160,7 @@ def test_rows_are_as_long_as_those_of_the_corpus(corpus):
 
 @pytest.mark.slow
 def test_the_official_and_our_step_are_timed_on_as_many_texts():
-    speed = module("speed")
+    speed = script("benchmarks/speed.py")
     official = speed.on_rows_of("ag", "tiny", None, views=2)
     ours, viewed = (speed.on_rows_of("ag", "tiny", "float32", views) for views in (0, 2))
     trainers = (official, viewed, ours)
@@ -183,7 +175,7 @@ def test_the_official_and_our_step_are_timed_on_as_many_texts():
 
 
 def test_the_page_on_speed_is_made_of_its_results():
-    speed = module("speed")
+    speed = script("benchmarks/speed.py")
     results = ROOT / "experiments" / "results" / "speed.jsonl"
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     page = (ROOT / "docs" / "speed.md").read_text()

@@ -1,13 +1,11 @@
 """The scripts beside the experiments' recipes print a line of results."""
 
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.conftest import script
 
 pytestmark = pytest.mark.slow
 
@@ -17,11 +15,8 @@ def line(monkeypatch, capsys):
     """A script and its arguments → the line that it prints."""
 
     def run(name, *arguments):
-        spec = importlib.util.spec_from_file_location(name, ROOT / "experiments" / f"{name}.py")
-        script = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(script)
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        script.main()
+        script(f"experiments/{name}.py").main()
         return json.loads(capsys.readouterr().out)
 
     return run
