@@ -4,7 +4,7 @@
     python benchmarks/speed.py growth      a step by rows, pool, classes, tokens, layers
     python benchmarks/speed.py predict     transformers' pipeline, sentence-transformers
     python benchmarks/speed.py tokenise    the tokenizer called as usual
-    python benchmarks/speed.py start       20,000 texts, start to first step, first and second time
+    python benchmarks/speed.py start       start to first step, the first and the second time
     python benchmarks/speed.py page FILE   docs/speed.md's tables and docs/speed.png, from results
 
 No network. What is compared runs in one process, in turn; a ratio is the median over the turns, so
@@ -281,20 +281,20 @@ def grown(what: str, size: int, mini: bool) -> Trainer[Classifier, Batch]:
     return trainer_of(make_recipe(values), encoder, lengths, 0, classes)
 
 
-def texts_like(corpus: str, count: int) -> list[str]:
+def texts_like(corpus: str, count: int) -> Iterator[str]:
     """Made-up texts as long as a corpus has them, of words that MiniLM's tokenizer knows whole."""
     vocabulary = [x for x in load_tokenizer("minilm").get_vocab() if x.isascii() and x.isalpha()]
     words = np.array(sorted(vocabulary))
     draw = np.random.default_rng(0)
     lengths = lengths_like(corpus, count, 10_000) - 2
-    return [" ".join(words[draw.integers(0, len(words), n)]) for n in lengths]
+    return (" ".join(words[draw.integers(0, len(words), n)]) for n in lengths)
 
 
 def tokenising(options: argparse.Namespace) -> Iterator[Line]:
     """Texts to arrays, against a plain call of the tokenizer."""
     tokenizer = load_tokenizer("minilm")
     for corpus, most in MOST_TOKENS.items():
-        texts = texts_like(corpus, 100 if options.mini else 4000)
+        texts = list(texts_like(corpus, 100 if options.mini else 4000))
         tasks = {
             "usual": partial(tokenizer, texts, truncation=True, max_length=most),
             "ours": partial(tokenise, tokenizer, texts, max_length=most),
@@ -310,7 +310,7 @@ def predict(options: argparse.Namespace) -> Iterator[Line]:
     model = Classifier(encoder, MlpHead(encoder.hidden_size, CLASSES, 0)).eval()
     names = [f"class {c}" for c in range(CLASSES)]
     for corpus, most in MOST_TOKENS.items():
-        texts = texts_like(corpus, 20 if options.mini else 512 if corpus == "ag" else 128)
+        texts = list(texts_like(corpus, 20 if options.mini else 512 if corpus == "ag" else 128))
         settings = ModelSettings(max_length=most, head_width=0)
         for precision in ("float32", "bfloat16"):
             case = f"{corpus}, {precision}"
@@ -353,28 +353,39 @@ def rivals(ours: Predictor, texts: list[str], most: int) -> dict[str, Callable[[
 
 FIRST_STEP = """
 import sys, time
+from resource import RUSAGE_SELF, getrusage
 from mixtext.api import load_recipe, prepare
+import transformers.models.bert.modeling_bert
+before = getrusage(RUSAGE_SELF).ru_maxrss
 run = prepare(load_recipe(sys.argv[1]))
 run.trainer.step(0, lambda *_: None)
-print(time.process_time())
+print(time.process_time(), (getrusage(RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
+STARTS = (("ag", 20_000), ("imdb", 20_000), ("ag", 1_000_000))
 
 
 def start(options: argparse.Namespace) -> Iterator[Line]:
-    """CPU seconds of a process from its start to the end of its first step."""
-    count = 1200 if options.mini else 20_000
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        for corpus in MOST_TOKENS if not options.mini else ("ag",):
-            texts = texts_like(corpus, count)
-            rows = [json.dumps({"text": x, "label": str(i % CLASSES)}) for i, x in enumerate(texts)]
-            (folder / "texts.jsonl").write_text("\n".join(rows))
+    """CPU seconds of a process from its start to the end of its first step.
+
+    And the most MB that the second one has held beside its libraries: model, step, what it has
+    read.
+    """
+    for corpus, count in STARTS[:1] if options.mini else STARTS:
+        count = 1200 if options.mini else count
+        case = f"{corpus}, {count:,} texts"
+        if options.only not in case:
+            continue
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            with (folder / "texts.jsonl").open("w") as file:
+                for i, x in enumerate(texts_like(corpus, count)):
+                    file.write(json.dumps({"text": x, "label": str(i % CLASSES)}) + "\n")
             recipe = folder / "recipe.toml"
             recipe.write_text(
                 'preset = "few_labels"\n[data]\ncorpus = "texts.jsonl"\nlabels_per_class = 10\n'
                 f"[model]\nmax_length = {MOST_TOKENS[corpus]}\n"
             )
-            environment = {**os.environ, "MIXTEXT_CACHE": str(folder / corpus)}
+            environment = {**os.environ, "MIXTEXT_CACHE": str(folder / "cache")}
             told = [
                 subprocess.run(
                     [sys.executable, "-c", FIRST_STEP, str(recipe)], env=environment,
@@ -382,8 +393,8 @@ def start(options: argparse.Namespace) -> Iterator[Line]:
                 ).stdout
                 for _ in range(2)
             ]  # fmt: skip
-            first, second = map(float, told)
-            yield {"case": f"{corpus}, {count:,} texts", "first_s": first, "second_s": second}
+            (first, _), (second, held) = (map(float, x.split()) for x in told)
+            yield {"case": case, "first_s": first, "second_s": second, "second_MB": held}
 
 
 BENCHMARKS: dict[str, tuple[Callable[[argparse.Namespace], Iterator[Line]], int]] = {
