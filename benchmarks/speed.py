@@ -5,6 +5,7 @@
     python benchmarks/speed.py predict     transformers' pipeline, sentence-transformers
     python benchmarks/speed.py tokenise    the tokenizer called as usual
     python benchmarks/speed.py start       start to first step, the first and the second time
+    python benchmarks/speed.py sweep       runs side by side, one on each core
     python benchmarks/speed.py page FILE   docs/speed.md's tables and docs/speed.png, from results
 
 No network. What is compared runs in one process, in turn; a ratio is the median over the turns, so
@@ -52,6 +53,7 @@ from mixtext.training.loop import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 OFFICIAL = ROOT / "experiments" / "official" / "mixtext.toml"
+QUICKSTART = ROOT / "experiments" / "quickstart.toml"
 Line = dict[str, Any]
 # Tokens of a text, special ones included: every twentieth part of 2,000 AG News descriptions and of
 # 2,500 reviews of IMDB.
@@ -397,6 +399,29 @@ def start(options: argparse.Namespace) -> Iterator[Line]:
             yield {"case": case, "first_s": first, "second_s": second, "second_MB": held}
 
 
+def sweeping(options: argparse.Namespace) -> Iterator[Line]:
+    """Runs an hour of a sweep: as many at a time as there are cores, against one at a time.
+
+    Twice as many runs as cores, of plain training on BBC News, in processes of one thread.
+    """
+    cores = os.cpu_count() or 1
+    seeds = ",".join(map(str, range(2 * cores)))
+    fixed = ["method=supervised", f"training.steps={2 if options.mini else 60}"]
+    with tempfile.TemporaryDirectory() as place:
+
+        def run(jobs: int) -> None:
+            folder = tempfile.mkdtemp(dir=place)
+            command = [sys.executable, "-m", "mixtext", "sweep", str(QUICKSTART), *fixed]
+            command += ["--vary", f"data.split_seed+training.seed={seeds}", "--run", folder]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+            subprocess.run(
+                [*command, "--jobs", str(jobs)], env=environment, check=True, capture_output=True
+            )
+
+        seconds = in_turn(options.repeats, one=lambda: run(1), all=lambda: run(cores))
+    yield {"case": f"{cores} cores", "side by side/one": ratio(seconds["one"], seconds["all"])}
+
+
 BENCHMARKS: dict[str, tuple[Callable[[argparse.Namespace], Iterator[Line]], int]] = {
     # what, --repeats
     "step": (step, 2),
@@ -404,6 +429,7 @@ BENCHMARKS: dict[str, tuple[Callable[[argparse.Namespace], Iterator[Line]], int]
     "predict": (predict, 2),
     "tokenise": (tokenising, 5),
     "start": (start, 1),
+    "sweep": (sweeping, 1),
 }
 
 
