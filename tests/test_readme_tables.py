@@ -53,11 +53,16 @@ QUICKSTART = (
     *("corpus", "labels per class", "labels", "method", "views", "unlabelled", "runs"),
     *("test accuracy", "test macro-F1", "gain (95 %)"),
 )
+RIVALS = {
+    "rivals": ("method", "trec"),
+    "banking77": ("method", "banking77"),
+    "twelve_layers": ("method", "ag_news"),
+}
 REBUILT = [
     ("backend", "what it is"),
     ("backend", "direction"),
     QUICKSTART,
-    ("method",),
+    *RIVALS.values(),
     ("`method =`",),
     MEASURE,
     VIEWS,
@@ -88,10 +93,10 @@ def test_tables_of_the_command(name, head):
     assert the_table(*head) == tables(comparison(read_results([RESULTS / f"{name}.jsonl"])))[0]
 
 
-def test_the_table_of_rivals_and_what_it_says_of_the_runs():
-    results = read_results([RESULTS / "rivals.jsonl"])
-    told = rival_table(results, "mixtext + names")
-    assert the_table("method") == tables(told)[0]
+@pytest.mark.parametrize("name, head", RIVALS.items())
+def test_the_tables_of_rivals_and_what_they_say_of_the_runs(name, head):
+    told = rival_table(read_results([RESULTS / f"{name}.jsonl"]), "mixtext + names")
+    assert the_table(*head) == tables(told)[0]
     assert told.splitlines()[-1] in README
 
 
