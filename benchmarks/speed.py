@@ -406,7 +406,7 @@ def sweeping(options: argparse.Namespace) -> Iterator[Line]:
     """
     cores = os.cpu_count() or 1
     seeds = ",".join(map(str, range(2 * cores)))
-    fixed = ["method=supervised", f"training.steps={2 if options.mini else 60}"]
+    fixed = ["method=supervised", *(["training.steps=2"] if options.mini else [])]
     with tempfile.TemporaryDirectory() as place:
 
         def run(jobs: int) -> None:
