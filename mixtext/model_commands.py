@@ -54,9 +54,9 @@ def evaluate(
         read: How it is read:
     """
     from mixtext.assessment import assess
+    from mixtext.evaluation import labelled_rows
     from mixtext.report.assessment import blocks_of, write_report
     from mixtext.report.page import Sentence, Table, to_text
-    from mixtext.run import labelled_rows
     from mixtext.tagging.entities import is_tagger
     from mixtext.tagging.run import evaluate_tagger
 
@@ -92,7 +92,7 @@ def _corpus_to_score(
 ) -> Any:
     from mixtext.data.read.catalogue import CATALOGUE, load
     from mixtext.data.read.readers import read_corpus
-    from mixtext.run import usual_options
+    from mixtext.evaluation import usual_options
 
     if data in CATALOGUE:
         return load(data, root, part, read)
@@ -235,7 +235,7 @@ def _of_file(
 ) -> Iterator[dict[str, Any]]:
     from mixtext.data.read.lines import rows_to_predict
     from mixtext.data.read.readers import read_corpus, told_format
-    from mixtext.run import usual_options
+    from mixtext.evaluation import usual_options
     from mixtext.tagging.entities import TagPredictor
 
     if file is not None and (kind == "vectors" or told_format(file, read.format) == "npz"):

@@ -43,6 +43,7 @@ RANKS = {
     "recipe": 6,
     "run_folder": 7,
     "run": 8,
+    "evaluation": 8,
     "tagging": 8,
     "active": 9,
     "api": 9,

@@ -13,24 +13,10 @@ from mixtext.errors import InputError
 
 MISSING = -1  # label of a row whose class is not known
 # What may stand for a label that is not there, but is a class of some corpora: noted, no more.
-DOUBTFUL = frozenset(
-    {
-        "none",
-        "null",
-        "nan",
-        "nil",
-        "n/a",
-        "n.a.",
-        "na",
-        "nat",
-        "?",
-        "-",
-        "--",
-        "unknown",
-        "undefined",
-    }
-    | {"missing", "unlabeled", "unlabelled", "unannotated", "no label", "todo", "tbd"}
-)
+DOUBTFUL = {
+    *("none", "null", "nan", "nil", "n/a", "n.a.", "na", "nat", "?", "-", "--", "unknown"),
+    *("undefined", "missing", "unlabeled", "unlabelled", "unannotated", "no label", "todo", "tbd"),
+}
 
 
 def target_of(labels: np.ndarray) -> Literal["classes", "scores"]:

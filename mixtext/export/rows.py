@@ -11,9 +11,9 @@ from mixtext.data.read.lines import rows_to_predict
 from mixtext.data.read.options import UNSAID
 from mixtext.data.read.readers import read_corpus
 from mixtext.errors import InputError
+from mixtext.evaluation import usual_options
 from mixtext.inference import unlabelled
 from mixtext.models.folder import read_about, run_of
-from mixtext.run import usual_options
 from mixtext.tagging.data import load_tag_data
 from mixtext.tagging.recipe import TaggingRecipe
 

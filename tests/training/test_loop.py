@@ -20,11 +20,12 @@ from mixtext.api import train
 from mixtext.cli import main
 from mixtext.data.corpus import Corpus
 from mixtext.errors import InputError
+from mixtext.evaluation import evaluate
 from mixtext.inference import load
 from mixtext.methods.supervised import Supervised
 from mixtext.metrics import classification_metrics
 from mixtext.recipe import dump_recipe
-from mixtext.run import Run, evaluate
+from mixtext.run import Run
 from mixtext.training.checkpoints import Checkpoints
 from mixtext.training.loop import Diverged
 from mixtext.training.settings import TrainingSettings, plan_steps, rate
