@@ -11,6 +11,7 @@ from mixtext.settings import Settings
 
 ROWS = 2**16  # of a batch, and batches of a step
 LONGEST_STEP = 2**20  # rows: with many more it would not come to its end
+FEWEST_STEPS = 240  # of a training whose length nobody gives: docs/log.md, 2026-11-29
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def plan_steps(settings: TrainingSettings, labelled_rows: int) -> Plan:
 
 
 def usual_steps(labelled_rows: int, step_rows: int) -> int:
-    """Steps that no label chose: ten passes over the labelled rows, and at least 80 steps.
+    """Steps that no label chose: ten passes over the labelled rows, and at least `FEWEST_STEPS`.
 
     From 1,000 rows on the passes become fewer, down to three, so that 10,000 rows are seen.
 
@@ -172,7 +173,7 @@ def usual_steps(labelled_rows: int, step_rows: int) -> int:
         step_rows: of them in a step, ≥ 1.
     """
     seen = min(10 * labelled_rows, max(3 * labelled_rows, 10_000))
-    return max(80, math.ceil(seen / step_rows))
+    return max(FEWEST_STEPS, math.ceil(seen / step_rows))
 
 
 def rate(settings: TrainingSettings, step: int, total: int) -> float:

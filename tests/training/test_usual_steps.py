@@ -4,7 +4,7 @@ from mixtext.training.settings import TrainingSettings, plan_steps, usual_steps
 
 
 def test_ten_passes_fewer_where_there_is_much_and_never_too_short():
-    assert usual_steps(15, 8) == usual_steps(40, 8) == 80
+    assert usual_steps(15, 8) == usual_steps(40, 8) == 240
     assert usual_steps(770, 8) == 963  # 7,700 rows
     assert usual_steps(2000, 8) == 1250  # 10,000 rows, five passes
     assert usual_steps(100_000, 10) == 30_000  # three passes
