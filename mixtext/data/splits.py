@@ -155,9 +155,15 @@ def split(
             "rows have none: choose pool 'natural'."
         )
     if need_unlabelled and len(unlabelled) == 0:
+        if len(free):
+            way_out = "choose pool 'natural'"  # a class has no row left, others have
+        elif everything:
+            way_out = "give labels_per_class, so that other rows go without their labels"
+        else:
+            way_out = "lower labels_per_class or dev_per_class"
         raise InputError(
-            "the unlabelled pool is empty but the method needs one: add texts without labels, "
-            "lower labels_per_class or dev_per_class, or raise unlabelled_per_class."
+            "the unlabelled pool is empty but the method needs one: add texts without labels, or "
+            f"{way_out}."
         )
     return Split(labelled, unlabelled, split_dev)
 
