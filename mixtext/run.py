@@ -18,6 +18,7 @@ from mixtext.data.prepare import Data, prepare_data
 from mixtext.data.tokenising import tokenise_views
 from mixtext.data.views import ViewSource, WordDropout, back_translate
 from mixtext.data.vocabulary import vectors_path
+from mixtext.environment import environment
 from mixtext.errors import InputError
 from mixtext.inference import Predictor, export, load, rows_of
 from mixtext.methods import METHODS
@@ -33,7 +34,7 @@ from mixtext.models.heads import MlpHead
 from mixtext.models.pretrained import encoder_folder
 from mixtext.models.settings import VECTOR_ENCODERS, WORD_ENCODERS, ModelSettings
 from mixtext.recipe import Recipe, changed
-from mixtext.run_folder import SAMPLE, PreparedRun, Result, budget, environment, train_in
+from mixtext.run_folder import SAMPLE, PreparedRun, Result, budget, train_in
 from mixtext.training.device import autocast, choose_device
 from mixtext.training.loop import Trainer
 from mixtext.training.scoring import predict_rows

@@ -1,7 +1,7 @@
 """Imports point one way: a room knows the rooms below it and none beside or above it.
 
     errors, deferred <- files, settings <- data, mixing, losses, metrics, pseudo_labels <- models
-           <- methods <- training <- inference, recipe <- run_folder <- run, tagging
+           <- methods <- training <- environment, inference, recipe <- run_folder <- run, tagging
            <- active, api, estimator, report, starter <- export, jobs <- ray <- sweep, miniature
            <- reproduce <- data_commands <- active_commands, model_commands, view_commands
            <- result_commands <- cli
@@ -39,6 +39,7 @@ RANKS = {
     "registration": 4,
     "training": 5,
     "presets": 5,
+    "environment": 6,
     "inference": 6,
     "recipe": 6,
     "run_folder": 7,

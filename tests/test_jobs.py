@@ -13,10 +13,10 @@ import pytest
 
 from mixtext import __version__
 from mixtext.cli import main
+from mixtext.environment import made_by
 from mixtext.errors import InputError
 from mixtext.jobs import run_here
 from mixtext.recipe import dump_recipe
-from mixtext.run_folder import made_by
 from mixtext.sweep import executor, sweep
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,7 +91,7 @@ def test_results_name_version_and_commit(tmp_path):
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     for package in ("mixtext", "backtranslate"):
         shutil.copytree(ROOT / package, tmp_path / "lib" / package)
-    command = [sys.executable, "-c", "from mixtext.run_folder import made_by; print(made_by())"]
+    command = [sys.executable, "-c", "from mixtext.environment import made_by; print(made_by())"]
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "lib")}
     said = subprocess.run(
         command, env=env, cwd=tmp_path, capture_output=True, text=True, check=True

@@ -5,9 +5,10 @@ from pathlib import Path
 from mixtext.active.rounds import Rounds
 from mixtext.active.sentences import SentenceRounds
 from mixtext.active.texts import TextRounds
+from mixtext.environment import refuse_changes
 from mixtext.errors import InputError
 from mixtext.recipe import Recipe, build_recipe
-from mixtext.run_folder import open_folder, refuse_changes
+from mixtext.run_folder import open_folder
 from mixtext.settings import read_toml
 from mixtext.tagging.recipe import TaggingRecipe
 

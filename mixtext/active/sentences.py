@@ -16,9 +16,9 @@ from torch.utils.tensorboard import SummaryWriter
 from mixtext.active.policies import highest, informativeness_of_sentences
 from mixtext.active.rounds import Rounds, State
 from mixtext.data.read.options import UNSAID, ReadOptions
+from mixtext.environment import made_by
 from mixtext.errors import InputError, reading
 from mixtext.files import WAY_OUT, write_text
-from mixtext.run_folder import made_by
 from mixtext.tagging.conll import conll_text, read_conll
 from mixtext.tagging.corpus import TaggedCorpus
 from mixtext.tagging.data import TagData, called_of, load_tag_data

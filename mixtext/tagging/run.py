@@ -10,18 +10,12 @@ import numpy as np
 
 from mixtext.data.read.options import UNSAID, ReadOptions
 from mixtext.data.vocabulary import vectors_path
+from mixtext.environment import environment
 from mixtext.errors import InputError
 from mixtext.files import write_text
 from mixtext.models.pretrained import encoder_folder
 from mixtext.recipe import build_recipe, changed
-from mixtext.run_folder import (
-    SAMPLE,
-    PreparedRun,
-    Result,
-    budget,
-    environment,
-    train_in,
-)
+from mixtext.run_folder import SAMPLE, PreparedRun, Result, budget, train_in
 from mixtext.settings import read_toml
 from mixtext.tagging.corpus import TaggedCorpus
 from mixtext.tagging.data import (

@@ -258,13 +258,13 @@ def test_one_class_and_empty_pool_are_refused():
         split(np.arange(10) % 2, 1, label_names=["a", "b", "c"])
     labels = np.arange(8) % 2
     assert len(split(labels, 4).unlabelled) == 0
-    with pytest.raises(InputError, match="pool is empty.* lower labels_per_class"):
+    with pytest.raises(InputError, match=r"pool is empty.* lower labels_per_class"):
         split(labels, 4, need_unlabelled=True)
     assert len(split(labels, 3, need_unlabelled=True).unlabelled) == 2
-    with pytest.raises(InputError, match="pool is empty.* give labels_per_class"):
+    with pytest.raises(InputError, match=r"pool is empty.* give labels_per_class"):
         split(labels, 0, need_unlabelled=True)
     uneven = np.append(labels, 0)
-    with pytest.raises(InputError, match="pool is empty.* pool 'natural'"):
+    with pytest.raises(InputError, match=r"pool is empty.* pool 'natural'"):
         split(uneven, 4, need_unlabelled=True)
     assert len(split(uneven, 4, pool="natural", need_unlabelled=True).unlabelled) == 1
 
