@@ -227,6 +227,20 @@ def predict(model: Classifier, rows: Padded | Tensor, dropout: bool = False) -> 
     return torch.softmax(at_least_float32(logits), dim=-1)
 
 
+def learned_logits(model: Classifier, batch: Batch, used: Tensor) -> Tensor:
+    """Logits (B + Bu·copies, C) of the rows that a batch learns from.
+
+    Those of a text that is not used, `used` (Bu,), have no weight in a loss: they are zeros, and
+    not computed.
+    """
+    labelled = torch.ones(len(batch.labels), dtype=torch.bool, device=used.device)
+    counts = torch.cat([labelled, used.repeat(batch.copies)])  # (B + Bu·copies,)
+    computed = model(batch.learned[counts])
+    logits = computed.new_zeros(len(counts), computed.shape[1])
+    logits[counts] = computed
+    return logits
+
+
 def hard(guesses: Tensor) -> Tensor:
     """The most likely class of each guess, one-hot (B, C)."""
     return soft_targets(guesses.argmax(-1), guesses.shape[1], guesses.dtype)

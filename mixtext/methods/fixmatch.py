@@ -28,6 +28,7 @@ from mixtext.methods.base import (
     Progress,
     guided_outcome,
     hard,
+    learned_logits,
     predict,
     target_loss,
 )
@@ -67,7 +68,7 @@ class FixMatch(Method):
         guesses = predict(model, batch.originals)  # (Bu, C)
         used = guesses.amax(-1) >= self.threshold  # (Bu,)
 
-        logits = model(batch.learned)  # (B + Bu·copies, C)
+        logits = learned_logits(model, batch, used)  # (B + Bu·copies, C)
         loss_x = target_loss(logits[:B], batch.labels)
         loss_u = soft_cross_entropy(
             logits[B:], hard(guesses).repeat(copies, 1), used.repeat(copies)

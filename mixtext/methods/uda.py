@@ -26,7 +26,15 @@ from annotated_types import Ge, Interval
 from mixtext.data.batches import Batch
 from mixtext.deferred import torch
 from mixtext.losses import at_least_float32, consistency_kl
-from mixtext.methods.base import Method, Outcome, Progress, guided_outcome, predict, target_loss
+from mixtext.methods.base import (
+    Method,
+    Outcome,
+    Progress,
+    guided_outcome,
+    learned_logits,
+    predict,
+    target_loss,
+)
 from mixtext.pseudo_labels import sharpen
 
 if TYPE_CHECKING:
@@ -76,7 +84,7 @@ class UDA(Method):
         used = predicted.amax(-1) > self.threshold  # (Bu,)
         guesses = sharpen(predicted, self.temperature)
 
-        logits = model(batch.learned)  # (B + Bu·copies, C)
+        logits = learned_logits(model, batch, used)  # (B + Bu·copies, C)
         p = torch.softmax(at_least_float32(logits[:B].detach()), dim=-1)
         most = self.most(progress.fraction, logits.shape[1])
         kept = p.gather(1, batch.labels[:, None])[:, 0] <= most  # (B,)

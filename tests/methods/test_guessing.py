@@ -330,6 +330,27 @@ def test_without_guesses_it_is_plain_training(model, batch_of, method, views):
         assert_close(found[name], value, atol=1e-12, rtol=1e-9)
 
 
+@pytest.mark.parametrize("views", [0, 2])
+@pytest.mark.parametrize("kind", [FixMatch, UDA], ids=names)
+def test_texts_that_do_not_count_are_not_encoded_to_learn(model, batch_of, kind, views):
+    batch = batch_of(views)
+    *_, p = predictions(model, batch)
+    used = torch.from_numpy(p.max(1) > middle(p.max(1)))
+    method = kind(threshold=middle(p.max(1)), unlabelled_weight=1.5)
+    encoded = []
+    handle = model.register_forward_pre_hook(lambda _, args: encoded.append(len(args[0])))
+    found = gradients(model, run(method, model, batch).loss)
+    handle.remove()
+    assert encoded == [BU, B + BU // 2 * batch.copies]
+    # Without them in the batch it is the same step, but for what the mean is over.
+    kept = torch.cat([torch.ones(B, dtype=torch.bool), used.repeat(views + 1)])
+    fewer = replace(batch, rows=batch.rows[kept], unlabelled=BU // 2)
+    method = replace(method, unlabelled_weight=1.5 / 2)
+    expected = gradients(model, run(method, model, fewer).loss)
+    for name, value in expected.items():
+        assert_close(found[name], value, atol=1e-12, rtol=1e-9)
+
+
 @pytest.mark.parametrize("method", ALL, ids=names)
 def test_guesses_carry_no_gradient_and_hidden_labels_no_news(model, batch_of, method):
     batch, thresholdless = batch_of(2), {"threshold": 0.0} if hasattr(method, "threshold") else {}

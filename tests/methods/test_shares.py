@@ -77,6 +77,7 @@ def test_every_loss_is_that_of_one_process(count, make_model, make_batch, torchr
     add("teacher", METHODS["mixtext"](teacher=0.9, align=True, per_row=True, original_weight=0.5))
     add("branches", METHODS["mixtext"](), branches="independent", layers=(1,))
     add("clean", METHODS["tmix"](clean=True, per_row=True))
+    add("sure", METHODS["fixmatch"](threshold=0.38))  # of two texts in four
     add("frozen", METHODS["mixtext"](teacher=0.9))
     cases["frozen"][1].encoder.freeze(1)
     add("words", METHODS["word_mixup"](), "kim_cnn")
