@@ -102,7 +102,7 @@ class Classifier(Model):
             return last
         mask = rows.mask if self.use_mask else None
         more = {} if rows.states is None else {"states": rows.states}
-        # Hidden states are mixed in here, between two blocks: see `_MixHooks` in encoder.py.
+        # Hidden states are mixed in here, between two blocks: see `mix_states` in encoder.py.
         states, mask = self.encoder(rows.ids, mask, mix, layer, rows.types, self.branches, **more)
         if self.pool == POOLER:
             assert self.encoder.pooler is not None

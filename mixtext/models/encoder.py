@@ -1,16 +1,18 @@
 """The mixable encoder: any Hugging Face encoder, with hidden states mixed at a chosen layer.
 
-The mixing itself is `_MixHooks.enter_block`. No model code is copied: hooks that live for one call
-reach into the model between two of its blocks.
+The mixing itself is `mix_states`. No model code is copied: hooks that live for one call reach into
+the model between two of its blocks.
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from itertools import pairwise
 from typing import Any, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -18,6 +20,13 @@ from mixtext.errors import InputError
 from mixtext.mixing.interpolate import Mix, blend
 from mixtext.models.base import Encoder, check_branches
 from mixtext.models.dropout import hasten, register
+
+TWO = 1.1  # the time that tokens take in two tensors, by that in one
+
+
+def mix_states(states: Tensor, own: slice, partner: Tensor | slice, lam: Tensor) -> Tensor:
+    """Mixes hidden states: h ← λ·h[own] + (1 − λ)·h[partner], `(R, T, H)` → `(B, T, H)`."""
+    return blend(states[own], states[partner], lam)
 
 
 class MixableEncoder(Encoder):
@@ -45,7 +54,7 @@ class MixableEncoder(Encoder):
         self._blocks_name = _find_blocks(model)
         self.layers, self.hidden_size = len(self.blocks), int(self.config.hidden_size)
         self._live: _MixHooks | None = None  # the hooks of the forward that is running
-        self._recomputes = False
+        self._recomputes = self._watched = False
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Unpickles, perhaps in another process than the one that has made it."""
@@ -119,14 +128,7 @@ class MixableEncoder(Encoder):
         """
         if not self.frozen or self._recomputes or self._has_convolution():
             return None
-        stop = self.blocks[self.frozen].register_forward_pre_hook(_reach, with_kwargs=True)
-        try:
-            self._run(ids, mask, types)
-        except _Reached as reached:
-            return reached.states
-        finally:
-            stop.remove()
-        raise AssertionError("no block above the frozen ones was run")
+        return self._reach(self.frozen, ids, mask, types, None)
 
     @property
     def pooler(self) -> nn.Module | None:
@@ -167,6 +169,7 @@ class MixableEncoder(Encoder):
 
         Returns:
             States `(B, T, H)`, and their mask `(B, T)`: the union after a mix, None without one.
+            What stands where there is no token is not to be looked at.
 
         Raises:
             InputError: no such layer, no such kind of branches, or `mix` does not fit the batch.
@@ -189,27 +192,68 @@ class MixableEncoder(Encoder):
             types = None if types is None else types[both]
             states = None if states is None else states[both]
             met = slice(rows, 2 * rows)
+        if union is not None and self._can_part(ids, layer):
+            below, above = _parts_of(union, met, len(ids))
+            if len(below) + len(above) > 2:
+                trunk = _apart(below, [ids, mask, types, states], partial(self._reach, layer))
+                mixed = mix_states(trunk, own, met, mix.lam)  # (B, T, H)
+                run = partial(self._run, first=layer)
+                return _apart(above, [ids, union, types, mixed], run), union
         self._live = _MixHooks(self.blocks, layer, own, met, mix.lam)
         try:
             # Blocks begin with `states` first of all, and mix what they begin with.
-            with self._beginning_with(states), self._live:
+            with self._beginning_with(states, self.frozen), self._live:
                 return self._run(ids, mask, types), union  # (B, T, H), (B, T)
         finally:
             self._live = None
 
-    def _run(
-        self, ids: Tensor, mask: Tensor | None, types: Tensor | None, states: Tensor | None = None
+    def _can_part(self, ids: Tensor, layer: int) -> bool:
+        """Whether rows can be put apart, and it takes less time: not on a GPU, nor at either end.
+
+        DeBERTa's padding attends to padding, so that its states change with the width.
+        """
+        plain = not (self._recomputes or self._watched or "deberta" in self.config.model_type)
+        return plain and ids.is_cpu and 0 < layer < self.layers
+
+    def _reach(
+        self,
+        layer: int,
+        ids: Tensor,
+        mask: Tensor | None,
+        types: Tensor | None,
+        states: Tensor | None,
     ) -> Tensor:
+        """The states `(B, T, H)` that block `layer` begins with; nothing is run from there on."""
+        block = self.blocks[layer]
+        with self._beginning_with(states, self.frozen):
+            stop = block.register_forward_pre_hook(_reach, with_kwargs=True)
+            try:
+                self._run(ids, mask, types)
+            except _Reached as reached:
+                return reached.states
+            finally:
+                stop.remove()
+        raise AssertionError(f"block {layer} was not run")
+
+    def _run(
+        self,
+        ids: Tensor,
+        mask: Tensor | None,
+        types: Tensor | None,
+        states: Tensor | None = None,
+        first: int | None = None,
+    ) -> Tensor:
+        """The last states; of `states`, where given, from block `first` on (None: the frozen)."""
         kwargs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "return_dict": True}
         if types is not None and "token_type_ids" in _parameters(self.model):
             kwargs["token_type_ids"] = types
-        with self._beginning_with(states):
+        with self._beginning_with(states, self.frozen if first is None else first):
             last: Tensor = self.model(**kwargs).last_hidden_state
         return last
 
     @contextmanager
-    def _beginning_with(self, states: Tensor | None) -> Iterator[None]:
-        """Leaves the frozen blocks out: the first above them is handed `states`, unless None."""
+    def _beginning_with(self, states: Tensor | None, first: int) -> Iterator[None]:
+        """Leaves the blocks below `first` out, which is handed `states`; does nothing for None."""
         if states is None:
             yield
             return
@@ -221,8 +265,8 @@ class MixableEncoder(Encoder):
             call.arguments["hidden_states"] = states
             return call.args, call.kwargs
 
-        handle = blocks[self.frozen].register_forward_pre_hook(hand, with_kwargs=True)
-        setattr(parent, name, blocks[self.frozen :])
+        handle = blocks[first].register_forward_pre_hook(hand, with_kwargs=True)
+        setattr(parent, name, blocks[first:])
         try:
             yield
         finally:
@@ -265,9 +309,11 @@ class MixableEncoder(Encoder):
             return call.args, call.kwargs
 
         handle = self.blocks[0].register_forward_pre_hook(look, with_kwargs=True)
+        self._watched = True
         try:
             yield seen
         finally:
+            self._watched = False
             handle.remove()
 
     def enable_gradient_checkpointing(self) -> None:
@@ -288,6 +334,48 @@ class MixableEncoder(Encoder):
         # the forward are gone, so the recompute brings them back. Later versions recompute what is
         # inside the hooks, and these stay silent.
         return nullcontext(), self._live or nullcontext()
+
+
+_Parts = list[tuple[Tensor, int]]  # rows of a tensor of their own, and its width
+
+
+def _parts_of(union: Tensor, met: Tensor | slice, rows: int) -> tuple[_Parts, _Parts]:
+    """Long and short rows, below a mix and above it.
+
+    Below, a row is as wide as all that it is mixed with: what padding becomes there is mixed in as
+    well. Above, it is as wide as the union.
+
+    Args:
+        union: masks of the mixed rows, `(B, T)`.
+        met: the rows of the trunk that they are mixed with.
+        rows: those of the trunk, of which the first B are kept.
+    """
+    widths = (union.bool() * torch.arange(1, union.shape[1] + 1)).amax(1)  # (B,)
+    needed = torch.zeros(rows, dtype=torch.int64)
+    needed[: len(widths)] = widths
+    needed.scatter_reduce_(0, torch.arange(rows)[met], widths, "amax")
+    return _in_two(needed), _in_two(widths)
+
+
+def _in_two(widths: Tensor) -> _Parts:
+    """The widest rows and the others apart, where that saves enough; else all rows."""
+    widths, order = widths.clamp(min=1).sort(descending=True, stable=True)
+    sizes = torch.arange(1, len(widths) + 1)  # of the first part
+    time = TWO * (sizes * widths[0] + (len(widths) - sizes) * widths.roll(-1))
+    time[-1] /= TWO  # all in the first part
+    cut = int(time.argmin()) + 1
+    ends = [0, len(widths)] if cut == len(widths) else [0, cut, len(widths)]
+    return [(order[i:j], int(widths[i])) for i, j in pairwise(ends)]
+
+
+def _apart(parts: _Parts, given: list[Tensor | None], compute: Callable[..., Tensor]) -> Tensor:
+    """Computes `(R, T, H)` by parts of tensors `(R, T, …)`; zeros behind what is computed."""
+    assert given[0] is not None
+    done = []
+    for rows, width in parts:
+        states = compute(*(x if x is None else x[rows, :width] for x in given))
+        done.append(F.pad(states, (0, 0, 0, given[0].shape[1] - width)))
+    return torch.cat(done)[torch.cat([rows for rows, _ in parts]).argsort()]
 
 
 class _Reached(Exception):
@@ -338,9 +426,9 @@ class _MixHooks:
         while self.handles:
             self.handles.pop().remove()
 
-    def mix_states(self, states: Tensor) -> Tensor:
-        """Mixes hidden states: h ← λ·h[own] + (1 − λ)·h[partner], `(R, T, H)` → `(B, T, H)`."""
-        return blend(states[self.own], states[self.partner], self.lam)
+    def mix(self, states: Tensor) -> Tensor:
+        """Mixes `(R, T, H)` → `(B, T, H)`."""
+        return mix_states(states, self.own, self.partner, self.lam)
 
     def unite_masks(self, mask: Tensor) -> Tensor:
         """Union of both rows' masks, as the block gets them: boolean, 0/1, or 0/−∞.
@@ -361,7 +449,7 @@ class _MixHooks:
         call = inspect.signature(block.forward).bind(*args, **kwargs)
         given = call.arguments
         if first:
-            given["hidden_states"] = self.mix_states(given["hidden_states"])  # (B, T, H)
+            given["hidden_states"] = self.mix(given["hidden_states"])  # (B, T, H)
         if (mask := given.get("attention_mask")) is not None:
             if not isinstance(mask, Tensor):
                 raise InputError(
@@ -377,8 +465,8 @@ class _MixHooks:
     def leave_last_block(self, block: nn.Module, args: tuple, output: Any) -> Any:
         """Mixes what the last block returns: the states, or a tuple that begins with them."""
         if isinstance(output, tuple):
-            return self.mix_states(output[0]), *output[1:]
-        return self.mix_states(output)
+            return self.mix(output[0]), *output[1:]
+        return self.mix(output)
 
 
 def _parameters(module: nn.Module) -> tuple[str, ...]:

@@ -159,6 +159,11 @@ def two_branches(encoder, ids, mask, mix, layer):
     return (norm(states) if norm else states), union
 
 
+def seen(states, union):
+    """The states where there is a token; what is elsewhere is not to be looked at."""
+    return states if union is None else states * union.unsqueeze(-1)
+
+
 def gradients(encoder, states):
     """Gradients of a fixed random weighting of the states, by parameter name."""
     weights = torch.randn(states.shape, generator=torch.Generator().manual_seed(2)).double()
@@ -199,7 +204,7 @@ def test_forward_equals_two_explicit_branches_at_every_layer(family, mask_kind):
                 plain, _ = encoder(ids, mask)
                 for branches in ("shared", "independent"):
                     got, got_mask = encoder(ids, mask, mix, layer, branches=branches)
-                    assert (got - want).abs().max() <= 1e-12, (layer, lam, branches)
+                    assert seen(got - want, union).abs().max() <= 1e-12, (layer, lam, branches)
                     assert (got[:3] - plain[:3]).abs().max() > 1e-2  # something was mixed
                     if mask is None:
                         assert got_mask is None
@@ -219,9 +224,8 @@ def test_gradients_equal_two_explicit_branches(family, branches):
     for layer in range(L + 1):
         mix = Mix(ROW_LAM, PARTNER)
         want, union = two_branches(encoder, ids, mask, mix, layer)
-        want = gradients(encoder, want * union.unsqueeze(-1))
-        got, _ = encoder(ids, mask, mix, layer, branches=branches)
-        got = gradients(encoder, got * union.unsqueeze(-1))
+        want = gradients(encoder, seen(want, union))
+        got = gradients(encoder, seen(*encoder(ids, mask, mix, layer, branches=branches)))
         assert_same_gradients(got, want, tolerance)
 
 
@@ -235,8 +239,8 @@ def test_gradients_are_the_same_under_checkpointing(family, branches):
     ids, mask = batch("right")
     for layer in range(L + 1):
         mix = Mix(ROW_LAM, PARTNER)
-        want = gradients(encoder, encoder(ids, mask, mix, layer, branches=branches)[0])
-        got = gradients(saving, saving(ids, mask, mix, layer, branches=branches)[0])
+        want = gradients(encoder, seen(*encoder(ids, mask, mix, layer, branches=branches)))
+        got = gradients(saving, seen(*saving(ids, mask, mix, layer, branches=branches)))
         assert_same_gradients(got, want)
         assert hook_count(saving) == 0
 
@@ -263,12 +267,12 @@ def test_checkpointing_recomputes_the_mix(monkeypatch, hooks_inside):
     mix = Mix(ROW_LAM, PARTNER)
     for branches in ("shared", "independent"):
         for layer in range(L + 1):
-            want = gradients(original, original(ids, mask, mix, layer, branches=branches)[0])
+            want = gradients(original, seen(*original(ids, mask, mix, layer, branches=branches)))
             runs = []
             counter = encoder.blocks[1].attention.register_forward_hook(
                 lambda *_, runs=runs: runs.append(1)
             )
-            states, _ = encoder(ids, mask, mix, layer, branches=branches)
+            states = seen(*encoder(ids, mask, mix, layer, branches=branches))
             encoder(ids, mask)  # a later forward must not change what the backward brings back
             encoder(ids, mask, Mix(ONE_LAM, PARTNER), 0)
             assert len(runs) == 3
@@ -320,8 +324,36 @@ def test_own_partner_keeps_its_own_mask():
     ids, mask = batch("right")
     plain, _ = encoder(ids, mask)
     mixed, union = encoder(ids, mask, Mix(ONE_LAM, torch.arange(5)), 2)
-    assert (mixed - plain).abs().max() <= 1e-12
+    assert seen(mixed - plain, union).abs().max() <= 1e-12
     assert torch.equal(union, mask)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "partner", "below", "above"),
+    [
+        ([9, 4, 4, 3, 2], [0, 2, 1, 4, 3], [(1, 9), (4, 4)], [(1, 9), (4, 4)]),
+        ([9, 4, 4, 3, 2], [3, 2, 1, 0, 4], [(2, 9), (3, 4)], [(2, 9), (3, 4)]),
+        # Row 0 comes to 4 tokens, but is mixed into the long one, too.
+        ([4, 2, 9, 2, 2], [1, 2, 0, 4, 3], [(3, 9), (2, 2)], [(2, 9), (3, 4)]),
+        ([9, 8, 9, 8, 8], [1, 0, 3, 2, 4], [(5, 9)], [(5, 9)]),  # two would not save a tenth
+    ],
+)
+def test_long_and_short_rows_run_apart(lengths, partner, below, above):
+    encoder = encoder_of("bert-sdpa")
+    mask = (torch.arange(T) < torch.tensor(lengths)[:, None]).long()
+    ids, mix = batch("none")[0] * mask, Mix(ROW_LAM, torch.tensor(partner))
+    shapes = [[] for _ in range(L)]
+    handles = [
+        block.register_forward_hook(lambda _, args, __, its=its: its.append(args[0].shape[:2]))
+        for block, its in zip(encoder.blocks, shapes, strict=True)
+    ]
+    with torch.no_grad():
+        got, union = encoder(ids, mask, mix, 1)
+        for handle in handles:
+            handle.remove()
+        want, _ = two_branches(encoder, ids, mask, mix, 1)
+    assert seen(got - want, union).abs().max() <= 1e-12
+    assert shapes == [below, above, above]
 
 
 @pytest.mark.parametrize("rows", [1, 3])
@@ -335,9 +367,9 @@ def test_batch_of_one_and_odd_batch(rows):
             with torch.no_grad():
                 want, _ = two_branches(encoder, ids, mask, mix, layer)
                 for branches in ("shared", "independent"):
-                    got, _ = encoder(ids, mask, mix, layer, branches=branches)
+                    got, union = encoder(ids, mask, mix, layer, branches=branches)
                     assert got.shape == (rows, T, 16)
-                    assert (got - want).abs().max() <= 1e-12
+                    assert seen(got - want, union).abs().max() <= 1e-12
 
 
 def test_boolean_mask_and_segments():

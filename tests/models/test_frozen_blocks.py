@@ -133,22 +133,23 @@ def test_a_step_of_mixtext_runs_them_once_and_is_the_same(teacher, monkeypatch):
         n = int(draw.integers(3, 10))
         rows.append(Row(draw.integers(1, VOCAB, n), np.arange(n), None, np.zeros(n, np.int8)))
     batch = Batch(pad(rows, 0), torch.tensor([0, 2]), 3, 1, np.zeros(3, int), list("abcde"))
-    calls = []
+    run = []
     for copy in (model, *([model.memory.teacher] if teacher else [])):
-        copy.encoder.blocks[0].register_forward_hook(lambda *_: calls.append(1))
+        copy.encoder.blocks[0].register_forward_hook(lambda _, args, __: run.append(len(args[0])))
 
     def losses(layer):
-        calls.clear()
+        run.clear()
         mix = Mix(torch.tensor(0.7), torch.randperm(8, generator=torch.Generator().manual_seed(2)))
         progress = Progress(5, 10, 0.5)
         model.zero_grad()
         loss = method.loss(model, batch, progress, np.random.default_rng(1), (mix, layer)).loss
         loss.backward()
-        return loss.detach(), model.head[0].weight.grad.clone(), len(calls)
+        return loss.detach(), model.head[0].weight.grad.clone(), sum(run)
 
     begun = {layer: losses(layer) for layer in (1, 2, 3)}
     monkeypatch.setattr(Classifier, "begun", lambda self, rows: rows)
-    for layer, (loss, gradient, runs) in begun.items():
+    for layer, (loss, gradient, rows_run) in begun.items():
         plain = losses(layer)
         torch.testing.assert_close((loss, gradient), plain[:2])
-        assert plain[2] == 3 and runs == (2 if layer == 1 else 1)
+        assert plain[2] == 6 + 8 + 3  # guess, mix, margin
+        assert rows_run == (2 * 8 if layer == 1 else 8)
