@@ -1,6 +1,7 @@
 """Encoder, pooling and head in one: the model that every method but the taggers trains."""
 
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -101,7 +102,9 @@ class Classifier(Model):
             last: Tensor = self.encoder(rows, mix=mix, layer=layer)[0]
             return last
         mask = rows.mask if self.use_mask else None
-        more = {} if rows.states is None else {"states": rows.states}
+        more: dict[str, Any] = {}
+        if isinstance(self.encoder, MixableEncoder):
+            more = {"states": rows.states, "apart": True}
         # Hidden states are mixed in here, between two blocks: see `mix_states` in encoder.py.
         states, mask = self.encoder(rows.ids, mask, mix, layer, rows.types, self.branches, **more)
         if self.pool == POOLER:

@@ -5,14 +5,12 @@ the model between two of its blocks.
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from itertools import pairwise
 from typing import Any, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -20,8 +18,7 @@ from mixtext.errors import InputError
 from mixtext.mixing.interpolate import Mix, blend
 from mixtext.models.base import Encoder, check_branches
 from mixtext.models.dropout import hasten, register
-
-TWO = 1.1  # the time that tokens take in two tensors, by that in one
+from mixtext.models.parts import compute_apart, parts_of
 
 
 def mix_states(states: Tensor, own: slice, partner: Tensor | slice, lam: Tensor) -> Tensor:
@@ -150,6 +147,7 @@ class MixableEncoder(Encoder):
         types: Tensor | None = None,
         branches: str = "shared",
         states: Tensor | None = None,
+        apart: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """Encodes a batch; with `mix`, every row is mixed with its partner at `layer`.
 
@@ -166,10 +164,11 @@ class MixableEncoder(Encoder):
                 but a row that serves twice carries the same dropout. "independent" gives
                 each partner its own dropout, as the official code does. Equal without dropout.
             states: what `begin` made of the rows; unused where `layer` is among what is frozen.
+            apart: long and short rows that mix may be tensors of their own, where that takes less
+                time: the same but for what stands where there is no token, which is then 0.
 
         Returns:
             States `(B, T, H)`, and their mask `(B, T)`: the union after a mix, None without one.
-            What stands where there is no token is not to be looked at.
 
         Raises:
             InputError: no such layer, no such kind of branches, or `mix` does not fit the batch.
@@ -192,13 +191,13 @@ class MixableEncoder(Encoder):
             types = None if types is None else types[both]
             states = None if states is None else states[both]
             met = slice(rows, 2 * rows)
-        if union is not None and self._can_part(ids, layer):
-            below, above = _parts_of(union, met, len(ids))
+        if apart and union is not None and self._can_part(ids, layer):
+            below, above = parts_of(union, met, len(ids))
             if len(below) + len(above) > 2:
-                trunk = _apart(below, [ids, mask, types, states], partial(self._reach, layer))
+                reach, run = partial(self._reach, layer), partial(self._run, first=layer)
+                trunk = compute_apart(below, [ids, mask, types, states], reach)
                 mixed = mix_states(trunk, own, met, mix.lam)  # (B, T, H)
-                run = partial(self._run, first=layer)
-                return _apart(above, [ids, union, types, mixed], run), union
+                return compute_apart(above, [ids, union, types, mixed], run), union
         self._live = _MixHooks(self.blocks, layer, own, met, mix.lam)
         try:
             # Blocks begin with `states` first of all, and mix what they begin with.
@@ -334,48 +333,6 @@ class MixableEncoder(Encoder):
         # the forward are gone, so the recompute brings them back. Later versions recompute what is
         # inside the hooks, and these stay silent.
         return nullcontext(), self._live or nullcontext()
-
-
-_Parts = list[tuple[Tensor, int]]  # rows of a tensor of their own, and its width
-
-
-def _parts_of(union: Tensor, met: Tensor | slice, rows: int) -> tuple[_Parts, _Parts]:
-    """Long and short rows, below a mix and above it.
-
-    Below, a row is as wide as all that it is mixed with: what padding becomes there is mixed in as
-    well. Above, it is as wide as the union.
-
-    Args:
-        union: masks of the mixed rows, `(B, T)`.
-        met: the rows of the trunk that they are mixed with.
-        rows: those of the trunk, of which the first B are kept.
-    """
-    widths = (union.bool() * torch.arange(1, union.shape[1] + 1)).amax(1)  # (B,)
-    needed = torch.zeros(rows, dtype=torch.int64)
-    needed[: len(widths)] = widths
-    needed.scatter_reduce_(0, torch.arange(rows)[met], widths, "amax")
-    return _in_two(needed), _in_two(widths)
-
-
-def _in_two(widths: Tensor) -> _Parts:
-    """The widest rows and the others apart, where that saves enough; else all rows."""
-    widths, order = widths.clamp(min=1).sort(descending=True, stable=True)
-    sizes = torch.arange(1, len(widths) + 1)  # of the first part
-    time = TWO * (sizes * widths[0] + (len(widths) - sizes) * widths.roll(-1))
-    time[-1] /= TWO  # all in the first part
-    cut = int(time.argmin()) + 1
-    ends = [0, len(widths)] if cut == len(widths) else [0, cut, len(widths)]
-    return [(order[i:j], int(widths[i])) for i, j in pairwise(ends)]
-
-
-def _apart(parts: _Parts, given: list[Tensor | None], compute: Callable[..., Tensor]) -> Tensor:
-    """Computes `(R, T, H)` by parts of tensors `(R, T, …)`; zeros behind what is computed."""
-    assert given[0] is not None
-    done = []
-    for rows, width in parts:
-        states = compute(*(x if x is None else x[rows, :width] for x in given))
-        done.append(F.pad(states, (0, 0, 0, given[0].shape[1] - width)))
-    return torch.cat(done)[torch.cat([rows for rows, _ in parts]).argsort()]
 
 
 class _Reached(Exception):
