@@ -45,6 +45,7 @@ from mixtext.models.folder import save_parts
 from mixtext.models.heads import MlpHead
 from mixtext.models.pretrained import load_encoder, load_tokenizer
 from mixtext.models.settings import ModelSettings
+from mixtext.models.states import KeptStates
 from mixtext.presets import PRESETS
 from mixtext.recipe import Recipe, make_recipe
 from mixtext.settings import read_toml
@@ -181,8 +182,8 @@ def step(options: argparse.Namespace) -> Iterator[Line]:
 
     By the official recipe, which pads all to 256 tokens and has only float32; by the preset, which
     does without views; by it with the official recipe's views; and by it with half the blocks
-    frozen. The share of the peak is of what the core gives products of matrices of 2,048 in the
-    same type.
+    frozen, whose states are computed in each step or, `kept`, read in each. The share of the peak
+    is of what the core gives products of matrices of 2,048 in the same type.
     """
     for shape in ["tiny"] if options.mini else ["minilm", "bert"]:
         if options.only in shape:
@@ -192,6 +193,7 @@ def step(options: argparse.Namespace) -> Iterator[Line]:
 def steps(shape: str, repeats: int) -> Iterator[Line]:
     """All cases of one shape, in one turn with the official step."""
     layers = encoder_of(shape).layers
+    place = tempfile.TemporaryDirectory()
     theirs = on_rows_of("imdb", shape, None, views=VIEWS)
     tasks: dict[str, Callable[[], object]] = {"official": stepper(theirs)}
     operations = {}
@@ -207,9 +209,13 @@ def steps(shape: str, repeats: int) -> Iterator[Line]:
             tasks[f"{case}, views"] = stepper(on_rows_of(corpus, shape, precision, views=VIEWS))
             frozen = on_rows_of(corpus, shape, precision, freeze=layers // 2)
             tasks[f"{case}, frozen"] = stepper(frozen)
+            kept = on_rows_of(corpus, shape, precision, freeze=layers // 2)
+            keep(kept, Path(place.name) / case, repeats + 1)
+            tasks[f"{case}, kept"] = stepper(kept)
     for precision in ("float32", "bfloat16"):
         tasks[f"product, {precision}"] = product(precision)
     seconds = in_turn(repeats, **tasks)
+    place.cleanup()
     for case, done in operations.items():
         multiplied = seconds[f"product, {case.split()[-1]}"]
         peak = [2 * SIDE**3 / x for x in multiplied]
@@ -221,6 +227,7 @@ def steps(shape: str, repeats: int) -> Iterator[Line]:
             "official/preset": ratio(seconds["official"], seconds[case]),
             "official/with_views": ratio(seconds["official"], seconds[f"{case}, views"]),
             "official/frozen": ratio(seconds["official"], seconds[f"{case}, frozen"]),
+            "frozen/kept": ratio(seconds[f"{case}, frozen"], seconds[f"{case}, kept"]),
             "guess/step": ratio(seconds[f"{case}, guess"], seconds[case]),
             "share_of_peak": ratio(speed, peak),
         }
@@ -236,6 +243,15 @@ def on_rows_of(
     values["mixtext"] = {**values["mixtext"], **top}
     recipe = make_recipe(values)
     return trainer_of(recipe, encoder, lengths_like(corpus, POOL, recipe.model.max_length), views)
+
+
+def keep(trainer: Trainer[Classifier, Batch], file: Path, steps: int) -> None:
+    """Keeps the states of frozen blocks of all rows that some steps meet."""
+    trainer.model.kept = KeptStates()
+    trainer.model.kept.go_on(file, 0)
+    with autocast(trainer.settings.precision, trainer.device):
+        for step in range(steps):
+            trainer.model.begun(trainer.feed.batch(step, trainer.generator).rows)
 
 
 def guess_again(trainer: Trainer[Classifier, Batch]) -> None:

@@ -33,9 +33,11 @@ from mixtext.models.folder import model_folder
 from mixtext.models.heads import MlpHead
 from mixtext.models.pretrained import encoder_folder
 from mixtext.models.settings import VECTOR_ENCODERS, WORD_ENCODERS, ModelSettings
+from mixtext.models.states import KeptStates
 from mixtext.recipe import Recipe, changed
 from mixtext.run_folder import SAMPLE, PreparedRun, Result, budget, train_in
 from mixtext.training.device import autocast, choose_device
+from mixtext.training.distributed import is_joined
 from mixtext.training.loop import Trainer
 from mixtext.training.scoring import predict_rows
 
@@ -109,7 +111,10 @@ class Run(PreparedRun[Predictor]):
         if data.test is not None:
             parts["test"] = ("test", np.flatnonzero(data.test.labelled), data.test.labels)
 
-        def answers(model: Classifier, part: str) -> np.ndarray:
+        if keeps_states(recipe, views):
+            model.kept = KeptStates()
+
+        def answers(model: Classifier, part: str, again: bool = False) -> np.ndarray:
             source, rows, _ = parts[part]
             return predict_rows(
                 model,
@@ -118,13 +123,15 @@ class Run(PreparedRun[Predictor]):
                 batch=recipe.training.eval_batch,
                 pad_to=pad_to,
                 precision=recipe.training.precision,
+                again=again,
             )
 
         def measure(model: Classifier, part: str) -> dict[str, float]:
             if part not in parts:
                 return {}
             _, rows, labels = parts[part]
-            return metrics_of(data.train.target, labels[rows], answers(model, part))
+            found = answers(model, part, again=part != "test")
+            return metrics_of(data.train.target, labels[rows], found)
 
         def examine(model: Classifier, part: str) -> Assessment | None:
             if part not in parts or not len(parts[part][1]):
@@ -292,6 +299,16 @@ class Run(PreparedRun[Predictor]):
             train.label_names,
             self.recipe.training.precision,
         )
+
+
+def keeps_states(recipe: Recipe, views: ViewSource | None) -> bool:
+    """Whether states of frozen blocks are kept: by one process, unless views are drawn each time.
+
+    On a GPU, where computing costs less and reading more, they are not.
+    """
+    drawn = isinstance(views, WordDropout) and views.copies > 0
+    device = choose_device(recipe.training.device)
+    return recipe.model.freeze > 0 and device.type == "cpu" and not (drawn or is_joined())
 
 
 def _needed(data: Data) -> np.ndarray | None:

@@ -8,6 +8,7 @@ RUN/
   events.out.*       the same for the eye: TensorBoard's files
   answers.json       how the answers on test, else dev, were: by class, and examples
   checkpoints/       the last state and the best weights
+  states             up to the end: states of frozen blocks, see `models/states.py`
   result.json        what came out
   model/             the model, a Hugging Face folder, see `models/folder.py`
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixtext.data.batches import Feed, Source, in_length_order
+from mixtext.data.batches import Feed, Padded, Source, in_length_order
 from mixtext.deferred import F, Tensor, torch
 from mixtext.losses import supervised_contrast
 from mixtext.pseudo_labels import class_frequencies, seeded_clusters
@@ -47,7 +47,8 @@ def contrast(
     model.train()
     for step in range(steps):
         picked = class_rows(feed.labelled.rows, feed.labels, generator)
-        vectors = encode(model, feed.source, picked, feed.pad_to)  # (B, H)
+        rows = model.begun(collated(model, feed.source, picked, feed.pad_to))
+        vectors = model.encode(rows, None, None)  # (B, H)
         labels = torch.from_numpy(feed.labels[picked]).to(device)
         supervised_contrast(vectors, labels).backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -78,23 +79,25 @@ def class_rows(
     return np.concatenate([generator.permutation(rows[labels[rows] == c])[:each] for c in drawn])
 
 
-def encode(model: Classifier, source: Source, picked: np.ndarray, pad_to: int = 0) -> Tensor:
-    """Pooled vectors (B, H) of some rows."""
+def collated(
+    model: Classifier, source: Source, picked: np.ndarray, pad_to: int = 0
+) -> Padded | Tensor:
+    """Some rows as one batch, on the model's device."""
     rows: list[Any] = [source.row(i) for i in picked]
-    device = next(model.parameters()).device
-    return model.encode(source.collate(rows, pad_to).to(device), None, None)
+    return source.collate(rows, pad_to).to(next(model.parameters()).device)
 
 
 def encode_all(
     model: Classifier, source: Source, picked: np.ndarray, pad_to: int = 0, batch: int = 64
 ) -> Tensor:
-    """The same for many rows, without dropout and gradient, float32."""
+    """Pooled vectors (N, H) of many rows, without dropout and gradient, float32."""
     training = model.training
     model.eval()
     vectors = next(model.parameters()).new_empty(len(picked), model.encoder.hidden_size)
     with torch.no_grad():
         for places in in_length_order(source.lengths[picked], batch):
-            vectors[places] = encode(model, source, picked[places], pad_to).to(vectors.dtype)
+            rows = collated(model, source, picked[places], pad_to)
+            vectors[places] = model.encode(rows, None, None).to(vectors.dtype)
     model.train(training)
     return vectors
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mixtext.errors import InputError
 from mixtext.files import save_tensors, write_json
 from mixtext.mixing.interpolate import Mix
+from mixtext.models.states import KeptStates
 
 BRANCHES = ("shared", "independent")
 SIZES, WEIGHTS = "encoder.json", "encoder.safetensors"  # the files of a small encoder
@@ -106,6 +107,7 @@ class Model(nn.Module):
         head: states to outputs.
         memory: what a method remembers between steps (a teacher, say): saved with checkpoints, not
             used by forward and not exported.
+        kept: where states of frozen blocks are kept; None: nowhere.
     """
 
     def __init__(self, encoder: Encoder, head: nn.Module) -> None:
@@ -113,6 +115,7 @@ class Model(nn.Module):
         self.encoder: Encoder = encoder
         self.head: nn.Module = head
         self.memory: nn.Module | None = None
+        self.kept: KeptStates | None = None
 
 
 def check_branches(branches: str) -> None:

@@ -1,6 +1,7 @@
 """Encoder, pooling and head in one: the model that every method but the taggers trains."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -89,12 +90,16 @@ class Classifier(Model):
     def begun(self, rows: Padded | Tensor) -> Padded | Tensor:
         """The rows with what frozen blocks make of them, to be computed once for several calls.
 
-        A copy of the model (a teacher) takes them as well, whose frozen blocks are the same.
+        And for rows that come again, where states are kept. A copy of the model (a teacher) takes
+        them as well, whose frozen blocks are the same.
         """
         if isinstance(rows, Tensor) or not isinstance(self.encoder, MixableEncoder):
             return rows
         mask = rows.mask if self.use_mask else None
-        return replace(rows, states=self.encoder.begin(rows.ids, mask, rows.types))
+        begin = self.encoder.begin
+        if self.kept is not None and self.encoder.pads_alike:
+            begin = partial(self.kept.of, begin)
+        return replace(rows, states=begin(rows.ids, mask, rows.types))
 
     def encode(self, rows: Padded | Tensor, mix: Mix | None, layer: Layer | None) -> Tensor:
         """The pooled vectors, `(B, H)`, mixed at `layer` of the encoder where there is a mix."""

@@ -128,6 +128,14 @@ class MixableEncoder(Encoder):
         return self._reach(self.frozen, ids, mask, types, None)
 
     @property
+    def pads_alike(self) -> bool:
+        """Whether states at a row's padding are the same however wide its batch is.
+
+        DeBERTa's padding attends to padding, so that its states change with the width.
+        """
+        return "deberta" not in self.config.model_type
+
+    @property
     def pooler(self) -> nn.Module | None:
         """The model's own pooler, `(B, T, H)` → `(B, H)`; None where it has none."""
         pooler = getattr(self.model, "pooler", None)
@@ -207,11 +215,8 @@ class MixableEncoder(Encoder):
             self._live = None
 
     def _can_part(self, ids: Tensor, layer: int) -> bool:
-        """Whether rows can be put apart, and it takes less time: not on a GPU, nor at either end.
-
-        DeBERTa's padding attends to padding, so that its states change with the width.
-        """
-        plain = not (self._recomputes or self._watched or "deberta" in self.config.model_type)
+        """Whether rows can be put apart, in less time: not on a GPU, nor at either end."""
+        plain = self.pads_alike and not (self._recomputes or self._watched)
         return plain and ids.is_cpu and 0 < layer < self.layers
 
     def _reach(

@@ -153,8 +153,8 @@ class Trainer(Generic[M, B]):
         """Trains to the end, from the folder's last checkpoint if it has one.
 
         Args:
-            folder: the run folder; takes metrics.jsonl, answers.json, TensorBoard's events and
-                checkpoints/.
+            folder: the run folder; takes metrics.jsonl, answers.json, TensorBoard's events,
+                checkpoints/ and, up to the end, `states`.
             class_names: C names.
             hparams: settings to show beside the final metrics in TensorBoard.
             quiet: print nothing.
@@ -180,12 +180,15 @@ class Trainer(Generic[M, B]):
         monitor: Any = Deaf()
         if not number():
             monitor = Monitor(folder, class_names, plan.total, saved, quiet, self.text_of)
-        state = TrainingState()
+        state, states_bytes = TrainingState(), 0
         if saved is not None:
             monitor.say(f"going on from the checkpoint at step {saved['step']}")
             saved.pop("metrics_bytes")
+            states_bytes = saved.pop("states_bytes", 0)
             state = TrainingState(**saved)
-        else:
+        if (kept := self.model.kept) is not None:
+            kept.go_on(folder / "states", states_bytes)
+        if saved is None:
             with autocast(self.settings.precision, self.device):
                 self.method.warm_up(self.model, self.feed, self.generator)
         try:
@@ -206,7 +209,10 @@ class Trainer(Generic[M, B]):
             elif self._waited_enough(state):
                 monitor.say(f"stopped early: no better dev metric since step {state.best_step}")
                 self._checkpoint(state, monitor, checkpoints)
-            return self._finish(state, monitor, checkpoints, hparams)
+            result = self._finish(state, monitor, checkpoints, hparams)
+            if kept is not None:
+                kept.delete()
+            return result
         finally:
             monitor.close()
 
@@ -257,7 +263,9 @@ class Trainer(Generic[M, B]):
         return metrics
 
     def _checkpoint(self, state: TrainingState, monitor: Monitor, checkpoints: Checkpoints) -> None:
+        kept = self.model.kept
         values = {**asdict(state), "metrics_bytes": monitor.bytes_written()}
+        values["states_bytes"] = 0 if kept is None else kept.length
         values.pop("step")
         checkpoints.save(
             state.step, self.model, self.optimiser, self.generator, values, state.best_file

@@ -21,10 +21,12 @@ def predict_rows(
     batch: int = 64,
     pad_to: int = 0,
     precision: str = "auto",
+    again: bool = False,
 ) -> np.ndarray:
     """Class probabilities of `rows`, (N, C) float32, in the order of `rows`; dropout is off.
 
     A model with one output is one of regression: the scores that it tells, (N, 1) float32.
+    `again`: they are scored more than once, so that states of frozen blocks are worth keeping.
     """
     device = next(model.parameters()).device
     training = model.training
@@ -34,7 +36,7 @@ def predict_rows(
         picked: list[Any] = [source.row(i) for i in rows[places]]
         padded = source.collate(picked, pad_to).to(device)
         with autocast(precision, device):
-            outputs = model(padded).float()  # (B, C)
+            outputs = model(model.begun(padded) if again else padded).float()  # (B, C)
         answers = outputs if outputs.shape[1] == 1 else torch.softmax(outputs, dim=-1)
         result[places] = answers.cpu().numpy()
     model.train(training)

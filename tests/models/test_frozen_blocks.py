@@ -6,7 +6,7 @@ import torch
 import transformers
 from transformers import BertConfig, BertModel
 
-from mixtext.data.batches import Batch, pad
+from mixtext.data.batches import Batch, Padded, pad
 from mixtext.data.views import Row
 from mixtext.methods.base import Progress
 from mixtext.methods.mixtext import MixText
@@ -14,6 +14,7 @@ from mixtext.mixing.interpolate import Mix
 from mixtext.models.classifier import Classifier
 from mixtext.models.encoder import MixableEncoder
 from mixtext.models.heads import MlpHead
+from mixtext.models.states import KeptStates
 
 L, VOCAB = 3, 40
 SHAPE = {
@@ -77,6 +78,21 @@ def test_what_begins_with_them_is_the_whole(family, blocks):
             scale = value.abs().max() + 1
             assert (found[1][name] - value).abs().max() <= 1e-6 * scale, (layer, branches, name)
     assert len(encoder.blocks) == L
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_kept_of_a_wider_batch_they_are_the_same(family, tmp_path):
+    encoder = encoder_of(family, 2)
+    ids, mask = some_rows()
+    wide = torch.nn.functional.pad(ids, (0, 4)), torch.nn.functional.pad(mask, (0, 4))
+    model = Classifier(encoder, MlpHead(16, 3, 0))
+    model.kept = KeptStates()
+    model.kept.go_on(tmp_path / "states", 0)
+    model.begun(Padded(*wide))
+    assert (model.kept.length > 0) == (family != "DebertaV2")
+    for rows in (Padded(ids, mask), Padded(*wide)):
+        states = model.begun(rows).states
+        torch.testing.assert_close(states, encoder.begin(rows.ids, rows.mask, None))
 
 
 def test_frozen_blocks_are_neither_run_again_nor_dropped_in():

@@ -14,6 +14,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mixtext.api import train
+from mixtext.models.encoder import MixableEncoder
 from mixtext.recipe import dump_recipe
 from mixtext.training.loop import Trainer
 
@@ -37,6 +38,17 @@ MIXTEXT = (
     "training.warmup=0.2",
     "training.schedule=linear",
     "training.batch=3",
+)
+
+
+# Dev, labelled and unlabelled rows whose states below the freeze are kept.
+FROZEN = (
+    *MIXTEXT,
+    "model.freeze=6",
+    "views.copies=0",
+    "mixtext.contrast_passes=3",
+    "training.score_labelled=true",
+    "training.batch_unlabelled=5",
 )
 
 
@@ -113,9 +125,10 @@ class Job:
         return [int(name.removeprefix("step-")) for name in names if name.startswith("step-")]
 
 
-def test_killed_at_any_moment_and_resumed_equals_an_unbroken_run(tiny, tmp_path):
+@pytest.mark.parametrize("settings", [MIXTEXT, FROZEN], ids=["mixtext", "frozen"])
+def test_killed_at_any_moment_and_resumed_equals_an_unbroken_run(tiny, tmp_path, settings):
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(dump_recipe(tiny(*MIXTEXT)))
+    recipe.write_text(dump_recipe(tiny(*settings)))
     whole = Job(recipe, tmp_path / "whole")
     whole.finish()
 
@@ -166,7 +179,7 @@ def test_killed_at_any_moment_and_resumed_equals_an_unbroken_run(tiny, tmp_path)
 
     # A finished run only says what came out, and touches nothing.
     times = {path: path.stat().st_mtime_ns for path in job.run.rglob("*") if path.is_file()}
-    assert train(tiny(*MIXTEXT), folder=job.run, resume=True).values == {
+    assert train(tiny(*settings), folder=job.run, resume=True).values == {
         **killed_result,
         "clock": json.loads((job.run / "result.json").read_text())["clock"],
     }
@@ -191,10 +204,11 @@ class Cut(Exception):
             "mixtext.teacher=0.9",
             "mixtext.align=true",
         ),
+        ("method=mixtext", "mixtext.layers=[7]", "mixtext.teacher=0.9", *FROZEN[len(MIXTEXT) :]),
         ("method=mean_teacher", "views.copies=2", "mean_teacher.ramp=0.5"),
         ("method=softmatch", "views.copies=0", "training.accumulate=2"),
     ],
-    ids=["supervised", "tmix", "mixtext", "contrast", "teacher", "averages"],
+    ids=["supervised", "tmix", "mixtext", "contrast", "frozen", "teacher", "averages"],
 )
 def test_any_method_goes_on_from_any_step(tiny, tmp_path, monkeypatch, method, cut):
     recipe = tiny(*method, "training.steps=11", "training.checkpoint_every=4")
@@ -216,6 +230,39 @@ def test_any_method_goes_on_from_any_step(tiny, tmp_path, monkeypatch, method, c
     whole, resumed = without_clock(tmp_path / "whole"), without_clock(folder)
     assert resumed == whole
     assert curves(folder) == curves(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("cut", [3, 7])
+def test_kept_states_are_those_of_the_unbroken_run(tiny, tmp_path, monkeypatch, cut):
+    """Even where much of them depends on which rows are computed together."""
+    real_begin, real_step = MixableEncoder.begin, Trainer.step
+    lengths = {"whole": [], "cut": [], "resumed": []}  # of the file, before each step
+
+    def begin(encoder, ids, mask, types):
+        return real_begin(encoder, ids, mask, types) + 0.01 * (ids.sum() % 13)
+
+    def go(name, folder):
+        def step(trainer, number, collect):
+            lengths[name].append(trainer.model.kept.length)
+            if number == cut and name == "cut":
+                raise Cut
+            return real_step(trainer, number, collect)
+
+        monkeypatch.setattr(Trainer, "step", step)
+        recipe = tiny(*FROZEN, "training.steps=11", "training.checkpoint_every=4")
+        train(recipe, folder=tmp_path / folder, resume=name == "resumed", quiet=True)
+
+    monkeypatch.setattr(MixableEncoder, "begin", begin)
+    go("whole", "whole")
+    with pytest.raises(Cut):
+        go("cut", "cut")
+    assert lengths["cut"][-1] == (tmp_path / "cut" / "states").stat().st_size
+    go("resumed", "cut")
+    first = cut // 4 * 4  # the last checkpoint's
+    assert lengths["resumed"] == lengths["whole"][first:]
+    assert lengths["whole"][first] < lengths["cut"][-1] == lengths["whole"][cut]
+    assert without_clock(tmp_path / "cut") == without_clock(tmp_path / "whole")
+    assert not (tmp_path / "cut" / "states").exists()
 
 
 def test_resuming_needs_no_luck_with_the_generators(tiny, tmp_path):
