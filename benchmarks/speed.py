@@ -209,9 +209,7 @@ def steps(shape: str, repeats: int) -> Iterator[Line]:
             tasks[f"{case}, views"] = stepper(on_rows_of(corpus, shape, precision, views=VIEWS))
             frozen = on_rows_of(corpus, shape, precision, freeze=layers // 2)
             tasks[f"{case}, frozen"] = stepper(frozen)
-            kept = on_rows_of(corpus, shape, precision, freeze=layers // 2)
-            keep(kept, Path(place.name) / case, repeats + 1)
-            tasks[f"{case}, kept"] = stepper(kept)
+            tasks[f"{case}, kept"] = reading(frozen, Path(place.name) / case, repeats + 1)
     for precision in ("float32", "bfloat16"):
         tasks[f"product, {precision}"] = product(precision)
     seconds = in_turn(repeats, **tasks)
@@ -245,13 +243,22 @@ def on_rows_of(
     return trainer_of(recipe, encoder, lengths_like(corpus, POOL, recipe.model.max_length), views)
 
 
-def keep(trainer: Trainer[Classifier, Batch], file: Path, steps: int) -> None:
-    """Keeps the states of frozen blocks of all rows that some steps meet."""
-    trainer.model.kept = KeptStates()
-    trainer.model.kept.go_on(file, 0)
+def reading(trainer: Trainer[Classifier, Batch], file: Path, steps: int) -> Callable[[], object]:
+    """So many of its steps, with states of frozen blocks that are in a file before."""
+    kept, again = KeptStates(), stepper(trainer)
+    kept.go_on(file, 0)
+    trainer.model.kept = kept
     with autocast(trainer.settings.precision, trainer.device):
         for step in range(steps):
             trainer.model.begun(trainer.feed.batch(step, trainer.generator).rows)
+    trainer.model.kept = None
+
+    def task() -> None:
+        trainer.model.kept = kept
+        again()
+        trainer.model.kept = None
+
+    return task
 
 
 def guess_again(trainer: Trainer[Classifier, Batch]) -> None:
