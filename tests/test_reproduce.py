@@ -113,7 +113,7 @@ def test_without_its_data_a_table_is_refused(tmp_path, capsys):
         ("table2", ["imdb-10"], 6),
         ("views", [], 8),
         ("seqmix", ["entropy", "plain"], 8),
-        ("rivals", ["mr-nameless"], 22),
+        ("rivals", ["mr-nameless"], 10),
     ],
 )
 def test_a_table_in_miniature(name, only, count, tmp_path, capsys):
