@@ -90,14 +90,14 @@ def test_from_a_file_to_a_pipeline(said, encoder, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_77_classes_have_steps_and_batches_of_their_size(said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write(tmp_path / "intents.csv", *draw(77 * 12, 77))
+    write(tmp_path / "intents.csv", *draw(77 * 20, 77))
     said("new-recipe", "intents.csv", "--method", "mixtext")
     recipe = load_recipe("intents.toml")
-    assert recipe.training.batch == 32 and recipe.data.labels_per_class == 6
+    assert recipe.training.batch == 32 and recipe.data.labels_per_class == 10
     assert "77 classes" in (tmp_path / "intents.toml").read_text()
     plan = said("train", "intents.toml", "--dry-run", "training.device=cpu", *SMALL[3:])
-    assert "462 labels: 462 to learn from, 0 to choose by; 462 unlabelled" in plan
-    assert "145 steps of 32 labelled rows" in plan  # ten passes
+    assert "770 labels: 770 to learn from, 0 to choose by; 770 unlabelled" in plan
+    assert "241 steps of 32 labelled rows" in plan  # ten passes
 
 
 def test_a_skew_of_95_to_5_keeps_every_label_and_the_natural_pool(said, tmp_path, monkeypatch):
