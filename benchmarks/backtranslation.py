@@ -32,6 +32,7 @@ from backtranslate.backends.ctranslate2 import convert
 from backtranslate.pieces import cut, normalise, sentences_of
 from backtranslate.pipeline import translate_all
 from backtranslate.translator import PRESETS, BacktranslateError, Translator
+from mixtext.environment import made_by
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAINER = Path(__file__).with_name("tiny_fairseq.py")
@@ -337,7 +338,7 @@ def main() -> None:
     print(table(lines, missing))
     if given.out:
         with given.out.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
+            file.writelines(json.dumps({**line, "mixtext": made_by()}) + "\n" for line in lines)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from transformers import BertConfig, BertModel
 from mixtext.data.batches import Batch, Feed, Tokens
 from mixtext.data.tokenising import tokenise
 from mixtext.data.views import StoredViews
+from mixtext.environment import made_by
 from mixtext.inference import Predictor
 from mixtext.methods.mixtext import MixText
 from mixtext.models.classifier import Classifier
@@ -467,9 +468,9 @@ def tables(lines: list[Line]) -> str:
         heads = list(dict.fromkeys(key for result in mine for key in result))
         rows = [heads, ["---"] * len(heads)]
         rows += [[shown(result.get(key, "")) for key in heads] for result in mine]
-        made_by = next(line for line in lines if line["benchmark"] == name)["made_by"]
+        command = next(line for line in lines if line["benchmark"] == name)["made_by"]
         body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-        told.append(f"`{made_by}`\n\n{body}\n")
+        told.append(f"`{command}`\n\n{body}\n")
     return "\n".join(told)
 
 
@@ -523,8 +524,8 @@ def main(arguments: list[str] | None = None) -> None:
         return
     measure, repeats = BENCHMARKS[options.what]
     options.repeats = options.repeats or (1 if options.mini else repeats)
-    made_by = f"python benchmarks/speed.py {options.what} --repeats {options.repeats}"
-    made_by += f" --only {options.only}" if options.only else ""
+    command = f"python benchmarks/speed.py {options.what} --repeats {options.repeats}"
+    command += f" --only {options.only}" if options.only else ""
     flags = torch.cpu.get_capabilities()
     machine = {
         "threads": torch.get_num_threads(),
@@ -532,10 +533,11 @@ def main(arguments: list[str] | None = None) -> None:
         "bfloat16": [x for x in ("amx_bf16", "avx512_bf16") if flags.get(x)],
         "torch": torch.__version__,
         "repeats": options.repeats,
+        "mixtext": made_by(),
     }
     lines = []
     for result in measure(options):
-        line = {"benchmark": options.what, "made_by": made_by, "result": result, **machine}
+        line = {"benchmark": options.what, "made_by": command, "result": result, **machine}
         lines.append(line)
         print(f"{options.what}: {result}", file=sys.stderr, flush=True)
         if options.out:

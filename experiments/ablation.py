@@ -69,6 +69,7 @@ def main() -> None:
         "guesses_last": _mean(guesses[-max(1, len(guesses) // 4) :], "guess/accuracy"),
         "sure_last": _mean(guesses[-max(1, len(guesses) // 4) :], "guess/confidence"),
         "seconds": round(time.monotonic() - started),
+        "mixtext": result["mixtext"],
     }
     json.dump(line, sys.stdout)
     print(flush=True)

@@ -68,6 +68,7 @@ def main() -> None:
             scores = {k: round(100 * result["test"][k], 2) for k in ("accuracy", "macro_f1")}
             line |= {"labels": result["labels"]["learned_from"], "classes": len(set(names))}
             line |= {"rows": len(rows), "scored": len(held), result["method"]: scores}
+            line["by"] = result["mixtext"]
     json.dump(line, sys.stdout)
     print(flush=True)
 

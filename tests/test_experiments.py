@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from mixtext.environment import made_by
 from tests.conftest import script
 
 pytestmark = pytest.mark.slow
@@ -39,6 +40,7 @@ def test_ablation_scores_rows_that_nothing_is_learned_from(line, quick, corpus_f
     found = line("ablation", corpus_file, 0, "data.labels_per_class=4", *quick, *sizes)
     assert found["rows"] == 30 and found["scored_on"] == "held-out training rows"
     assert 0 <= found["accuracy"] <= 100 and 0 <= found["guesses_last"] <= 100
+    assert found["mixtext"] == made_by()
 
 
 def test_natural_labels_are_as_many_as_chance_gives(line, quick, corpus_file):
@@ -46,3 +48,4 @@ def test_natural_labels_are_as_many_as_chance_gives(line, quick, corpus_file):
     found = line("natural", corpus_file, 0, *quick, *sizes)
     assert (found["labels"], found["rows"], found["scored"]) == (20, 50, 30)
     assert {"frozen", "mixtext"} <= found.keys() and found["classes"] == 3
+    assert found["by"] == made_by()
