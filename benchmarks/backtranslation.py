@@ -337,8 +337,9 @@ def main() -> None:
     lines = results(rows)
     print(table(lines, missing))
     if given.out:
+        code = {"mixtext": made_by()}
         with given.out.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps({**line, "mixtext": made_by()}) + "\n" for line in lines)
+            file.writelines(json.dumps({**line, **code}) + "\n" for line in lines)
 
 
 if __name__ == "__main__":

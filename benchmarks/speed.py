@@ -468,7 +468,7 @@ def tables(lines: list[Line]) -> str:
         heads = list(dict.fromkeys(key for result in mine for key in result))
         rows = [heads, ["---"] * len(heads)]
         rows += [[shown(result.get(key, "")) for key in heads] for result in mine]
-        command = next(line for line in lines if line["benchmark"] == name)["made_by"]
+        command = next(line for line in lines if line["benchmark"] == name)["command"]
         body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
         told.append(f"`{command}`\n\n{body}\n")
     return "\n".join(told)
@@ -537,7 +537,7 @@ def main(arguments: list[str] | None = None) -> None:
     }
     lines = []
     for result in measure(options):
-        line = {"benchmark": options.what, "made_by": command, "result": result, **machine}
+        line = {"benchmark": options.what, "command": command, "result": result, **machine}
         lines.append(line)
         print(f"{options.what}: {result}", file=sys.stderr, flush=True)
         if options.out:

@@ -11,6 +11,7 @@ import pytest
 
 from backtranslate.backends import load
 from backtranslate.translator import BacktranslateError
+from mixtext.environment import made_by
 from tests.conftest import script
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -122,6 +123,7 @@ def test_apertium_is_measured_in_each_direction(news, tmp_path):
         assert f"| apertium | {direction} | – | 3 |" in done.stdout
     kept = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert benchmark.table(kept, {}) in done.stdout
+    assert all(line["mixtext"] == made_by() for line in kept)
 
 
 def test_bad_input_is_one_sentence(tmp_path):
