@@ -42,6 +42,14 @@ def test_the_recipes_that_are_promised_are_there():
     assert promised <= set(NAMES)
 
 
+def test_recipes_choose_by_no_label_unless_the_official_code_does():
+    files = [p for p in EXPERIMENTS.rglob("*.toml") if p.parent.name in ("experiments", "survey")]
+    recipes = {p.name: tomllib.loads(p.read_text("utf-8")) for p in files}
+    assert len(recipes) == 12
+    for recipe in recipes.values():
+        assert not recipe["data"].keys() & {"dev_per_class", "dev_share", "dev"}
+
+
 @shipped
 @pytest.mark.parametrize("method", ["", *METHODS])
 def test_a_dumped_recipe_loads_as_itself(path, method, tmp_path):
