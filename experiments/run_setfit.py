@@ -4,7 +4,7 @@
 
 Labelled and test rows, encoder, length and seed are the recipe's, the rest the library's defaults;
 but of more than 200 rows, 20 pairs of each kind a row, as in the paper, where the library takes
-all. The folder gets a result.json as a run's, for `mixtext table`; the model is not kept.
+all. The folder is a run's, for `mixtext table`, but without a model; killed, SetFit begins anew.
 """
 
 import argparse
@@ -14,16 +14,21 @@ import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mixtext.api import load_recipe
-from mixtext.data.prepare import prepare_data
+from mixtext.data.prepare import Data
+from mixtext.environment import made_by
 from mixtext.errors import InputError
-from mixtext.files import write_json
+from mixtext.files import read_json, write_json
 from mixtext.metrics import metrics_of
 from mixtext.models.pretrained import encoder_folder
-from mixtext.recipe import changed
+from mixtext.recipe import Recipe, changed
+from mixtext.run import environment_of
+from mixtext.run_folder import open_folder
+from mixtext.setfit import setfit_data
 
 MANY = 200  # rows: of more, not all pairs
 PAIRS = 20  # the paper's R
@@ -34,32 +39,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe")
     parser.add_argument("changes", nargs="*", help="table.field=value")
-    parser.add_argument("--run", type=Path, required=True, help="folder for result.json")
+    parser.add_argument("--run", type=Path, required=True, help="the run folder")
     args = parser.parse_intermixed_args()
-    path = args.run / "result.json"
-    if path.exists():
-        print(path.read_text(encoding="utf-8").strip())
-        return 0
     try:
-        result = train(args.recipe, args.changes)
+        recipe = load_recipe(args.recipe, args.changes)
+        with open_folder(args.run, recipe, resume=True) as opened:
+            if opened.result is None:
+                data = setfit_data(recipe)
+                opened.begin(recipe, environment_of(recipe, data, None))
+                write_json(args.run / "result.json", train(recipe, data))
+        print(json.dumps(read_json(args.run / "result.json")))
     except InputError as error:
         print(f"run_setfit: {error}", file=sys.stderr)
         return 2
-    args.run.mkdir(parents=True, exist_ok=True)
-    write_json(path, result)
-    print(json.dumps(result))
     return 0
 
 
-def train(file: str, changes: list[str]) -> dict:
-    """What result.json says; errors as of `mixtext train`."""
+def train(recipe: Recipe, data: Data) -> dict[str, Any]:
+    """What result.json says."""
     from datasets import Dataset
     from setfit import SetFitModel, Trainer, TrainingArguments
 
-    recipe = load_recipe(file, changes)
-    data = prepare_data(recipe.data, need_unlabelled=False)
-    if data.train.rows != "texts" or data.train.target != "classes" or data.test is None:
-        raise InputError("SetFit takes texts with classes, and here a test part: choose such data.")
     started = time.time()
     rows, test = data.split.learned, data.test
     model = SetFitModel.from_pretrained(str(encoder_folder(recipe.model.encoder)))
@@ -107,6 +107,7 @@ def train(file: str, changes: list[str]) -> dict:
         "seed": recipe.training.seed,
         "settings": {k: v for k, v in changed(recipe).items() if k.startswith(("data.", "model."))},
         "version": f"setfit {version('setfit')}",
+        "mixtext": made_by(),
         "best_step": -1,
         "dev": {},
         "test": metrics_of("classes", test.labels[scored], probabilities),

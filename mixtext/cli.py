@@ -152,9 +152,10 @@ def reproduce(
 ) -> int:
     """Run a table of a paper, and ours beside it: mixtext reproduce TABLE [table.field=value …]
 
-    The tables are data, in experiments/tables: table2, layers, mixtext, rivals, twelve_layers,
-    views, digits, words, mixup_transformer, ssmix, seqmix. Writes table.md, table.csv, figure.png,
-    results.jsonl beside the runs. Killed? Call it again: finished runs are kept, unfinished go on.
+    The tables are data, in experiments/tables: table2, layers, mixtext, rivals, many_classes,
+    twelve_layers, views, digits, words, mixup_transformer, ssmix, seqmix. Writes table.md,
+    table.csv, figure.png and results.jsonl beside the runs. Killed? Call it again: finished runs
+    are kept, unfinished ones go on.
 
     Args:
         table: its name, or a file like those.

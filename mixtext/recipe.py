@@ -296,9 +296,11 @@ def changed(recipe: AnyRecipe) -> dict[str, Any]:
 
 
 def defaults(kind: type[AnyRecipe], method: str) -> dict[str, Any]:
-    """The fields of a kind of recipe as they are by default, with keys `table.field`."""
+    """The fields of a kind of recipe as they are by default, with keys `table.field`.
+
+    A method that is not known, such as `setfit`, has none of its own.
+    """
+    tables = [*kind.tables().values(), *(m for name, m in kind.methods.items() if name == method)]
     return {
-        f"{table.name}.{f.name}": f.default
-        for table in (*kind.tables().values(), kind.methods[method])
-        for f in dataclasses.fields(table)
+        f"{table.name}.{f.name}": f.default for table in tables for f in dataclasses.fields(table)
     }

@@ -2,7 +2,7 @@
 
 title = "SSMix"
 published = "../published/ssmix.toml"      # paths are read from the file's folder
-baseline = "supervised"
+baseline = "supervised"                    # or rivals = "mixtext", a table of `table --rivals`
 seeds = "0,1,2"                            # of split and training alike
 
 [[sweep]]
@@ -34,6 +34,7 @@ from mixtext.miniature import Miniature
 from mixtext.report.curves import curve_table, plot_curves
 from mixtext.report.plots import save_figure
 from mixtext.report.published import read_published
+from mixtext.report.rivals import draw_rivals, has_rivals, rival_rows, rival_table
 from mixtext.report.tables import compared, comparison
 from mixtext.report.verdicts import (
     as_csv,
@@ -48,15 +49,16 @@ from mixtext.settings import read_toml
 from mixtext.sweep import RESULTS, parse_axis, sweep
 
 HOME = Path(__file__).resolve().parents[1] / "experiments" / "tables"
-TABLE, CELLS = "table.md", "table.csv"
+TABLE, CELLS, FIGURE = "table.md", "table.csv", "figure.png"
 SEEDS = "data.split_seed+training.seed"
 MINI = "**A miniature: a random encoder, made-up texts, two steps. The numbers mean nothing.**"
 
 KINDS = {str: "a string", bool: "true or false", list: "a list", dict: "a table"}
-KEYS = {"title": str, "published": str, "baseline": str, "seeds": str, "sweep": list}
+KEYS = {"title": str, "published": str, "baseline": str, "rivals": str, "seeds": str,
+        "sweep": list}  # fmt: skip
 KEYS_OF_SWEEP = {"for": dict, "with": dict, "name": str, "recipe": str, "set": list, "vary": list,
                  "mini": list, "seeds": str, "keep_models": bool, "tabled": bool,
-                 "active": bool}  # fmt: skip
+                 "active": bool, "setfit": bool}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Plan:
         keep_models: for a later sweep to begin with.
         tabled: its results are in the table.
         active: it runs rounds of active learning.
+        setfit: SetFit's library does its runs.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Plan:
     keep_models: bool
     tabled: bool
     active: bool
+    setfit: bool
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,14 @@ class Table:
         title: what stands above it.
         published: a file of published numbers, or none.
         baseline: the method, or arm, to compare with.
+        rivals: the method that all others are rivals of, which makes it a table of rivals; or "".
         plans: its sweeps, in the order in which they run.
     """
 
     title: str
     published: Path | None
     baseline: str
+    rivals: str
     plans: list[Plan]
 
 
@@ -149,6 +155,7 @@ def _table(name: str, path: Path, values: dict[str, Any]) -> Table:
                     keep_models=entry.get("keep_models", False),
                     tabled=entry.get("tabled", True),
                     active=entry.get("active", False),
+                    setfit=entry.get("setfit", False),
                 )
             )
     for plan in plans:
@@ -161,7 +168,13 @@ def _table(name: str, path: Path, values: dict[str, Any]) -> Table:
     if not plans:
         raise InputError(f"{path} has no [[sweep]]: write one.")
     published = path.parent / values["published"] if "published" in values else None
-    return Table(values.get("title", name), published, values.get("baseline", "supervised"), plans)
+    return Table(
+        title=values.get("title", name),
+        published=published,
+        baseline=values.get("baseline", "supervised"),
+        rivals=values.get("rivals", ""),
+        plans=plans,
+    )
 
 
 def _refuse(entry: Any, known: Mapping[str, type], where: str) -> None:
@@ -228,7 +241,14 @@ def reproduce(
                 key, _, seeds = vary[-1].partition("=")
                 vary[-1] = f"{key}={','.join(seeds.split(',')[:2])}"
             swept = sweep(
-                plan.recipe, fixed, vary, folder / plan.name, plan.keep_models, execute, plan.active
+                plan.recipe,
+                fixed,
+                vary,
+                folder / plan.name,
+                plan.keep_models,
+                execute,
+                plan.active,
+                plan.setfit,
             )
         except InputError as error:
             failed[plan.name] = str(error)
@@ -251,6 +271,22 @@ def _write(
     curves: list[dict[str, Any]],
     mini: bool,
 ) -> None:
+    if table.rivals and has_rivals(found, table.rivals):
+        shown = [rival_table(found, table.rivals)]
+        rows = rival_rows(found, table.rivals)
+        save_figure(draw_rivals(found, table.rivals), folder / FIGURE, dpi=110)
+    else:
+        shown, rows = _compare(table, folder, found, curves)
+    if rows:
+        write_text(folder / CELLS, as_csv(rows))
+    text = "\n\n".join([f"# {table.title}", *[MINI] * mini, *shown])
+    write_text(folder / TABLE, text + "\n")
+
+
+def _compare(
+    table: Table, folder: Path, found: list[dict[str, Any]], curves: list[dict[str, Any]]
+) -> tuple[list[str], list[dict[str, str]]]:
+    """Tables of results, curves and verdicts, and rows for the CSV file; draws the figure."""
     cells = [] if table.published is None else read_published(table.published, table.baseline)
     shown = [comparison(found)] if found else []
     shown += [curve_table(curves)] if curves else []
@@ -261,10 +297,7 @@ def _write(
         shown.append(verdict_table(verdicts))
         rows = verdict_rows(verdicts)
         if found:
-            save_figure(draw_gains(verdicts), folder / "figure.png", dpi=110)
-    if rows:
-        write_text(folder / CELLS, as_csv(rows))
+            save_figure(draw_gains(verdicts), folder / FIGURE, dpi=110)
     if curves:
-        plot_curves(curves, folder / "figure.png")
-    text = "\n\n".join([f"# {table.title}", *[MINI] * mini, *shown])
-    write_text(folder / TABLE, text + "\n")
+        plot_curves(curves, folder / FIGURE)
+    return shown, rows

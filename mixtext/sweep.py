@@ -24,6 +24,7 @@ from mixtext.errors import InputError
 from mixtext.files import locked, make_folder, write_text
 from mixtext.jobs import Executor, Job, Processes, perform, run_here
 from mixtext.ray import RayTasks
+from mixtext.setfit import SetFitJob
 
 RESULTS = "results.jsonl"
 
@@ -103,6 +104,7 @@ def sweep(
     keep_models: bool = False,
     execute: Executor = run_here,
     active: bool = False,
+    setfit: bool = False,
 ) -> Swept:
     """Trains every combination and gathers the results.
 
@@ -115,6 +117,7 @@ def sweep(
         keep_models: keep the exported models; checkpoints of finished runs are never kept.
         execute: who does the runs, see `executor`.
         active: run rounds of active learning, see `jobs.Job`.
+        setfit: have SetFit do them, see `setfit.SetFitJob`.
 
     Raises:
         InputError: bad axes, or every combination is refused; the folder holds something else, or
@@ -140,7 +143,8 @@ def sweep(
         except InputError as error:
             failed[name] = str(error)
         else:
-            jobs.append(Job(name, loaded, folder / name, keep_models, active))
+            kind = SetFitJob if setfit else Job
+            jobs.append(kind(name, loaded, folder / name, keep_models, active))
     if not jobs:
         raise _all_refused(failed)
     results = folder / RESULTS

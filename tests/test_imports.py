@@ -2,9 +2,9 @@
 
     errors, deferred <- files, settings <- data, mixing, losses, metrics, pseudo_labels <- models
            <- methods <- training <- environment, inference, recipe <- run_folder <- run, tagging
-           <- active, api, estimator, report, starter <- export, jobs <- ray <- sweep, miniature
-           <- reproduce <- data_commands <- active_commands, model_commands, view_commands
-           <- result_commands <- cli
+           <- active, api, estimator, report, starter <- export, jobs <- ray, setfit
+           <- sweep, miniature <- reproduce <- data_commands
+           <- active_commands, model_commands, view_commands <- result_commands <- cli
 
 backtranslate stands beside: it imports nothing from mixtext, and only data/views.py, files.py,
 errors.py and view_commands.py import it. A room is a module or a sub-package directly below
@@ -54,6 +54,7 @@ RANKS = {
     "export": 10,
     "jobs": 10,
     "ray": 11,
+    "setfit": 11,
     "miniature": 12,
     "sweep": 12,
     "reproduce": 13,

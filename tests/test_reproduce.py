@@ -11,10 +11,11 @@ from mixtext.cli import main
 from mixtext.errors import InputError
 from mixtext.report.published import read_published
 from mixtext.reproduce import read_plans, reproduce, tables
+from mixtext.setfit import PYTHON
 from mixtext.sweep import parse_axis
 
-PROMISED = {"table2", "layers", "mixtext", "rivals", "digits", "words", "mixup_transformer",
-            "ssmix", "seqmix", "views", "twelve_layers"}  # fmt: skip
+PROMISED = {"table2", "layers", "mixtext", "rivals", "many_classes", "twelve_layers", "views",
+            "digits", "words", "mixup_transformer", "ssmix", "seqmix"}  # fmt: skip
 
 
 def runs(plan):
@@ -113,7 +114,7 @@ def test_without_its_data_a_table_is_refused(tmp_path, capsys):
         ("table2", ["imdb-10"], 6),
         ("views", [], 8),
         ("seqmix", ["entropy", "plain"], 8),
-        ("rivals", ["mr-nameless"], 10),
+        ("rivals", ["mr"], 32),
     ],
 )
 def test_a_table_in_miniature(name, only, count, tmp_path, capsys):
@@ -123,7 +124,10 @@ def test_a_table_in_miniature(name, only, count, tmp_path, capsys):
     text = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert said.endswith(text)
     assert read_plans(name).title in text and "The numbers mean nothing" in text
-    if name != "views":  # one method, of which nothing is the baseline
+    if name == "rivals":
+        assert "mixtext + names over the strongest rival" in text
+        assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    elif name != "views":  # one method, of which nothing is the baseline
         assert "comparisons, corrected by Holm together" in text
         assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     results = (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()
@@ -135,3 +139,36 @@ def test_a_table_in_miniature(name, only, count, tmp_path, capsys):
         assert main(command) == 0
         assert capsys.readouterr().out == said
         assert before == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("metrics.jsonl")}
+
+
+def test_setfit_that_is_not_installed_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("mixtext.setfit.PYTHON", tmp_path / "python")
+    command = [
+        "reproduce",
+        "rivals",
+        "--mini",
+        "--only",
+        "setfit-mr",
+        "--run",
+        str(tmp_path / "out"),
+    ]
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert "SetFit is not installed" in told and "./run.sh setfit --help" in told
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not PYTHON.is_file(), reason="SetFit is not installed: ./run.sh setfit --help installs it"
+)
+def test_setfit_runs_and_goes_on(tmp_path, capsys):
+    command = ["reproduce", "rivals", "--mini", "--only", "setfit-mr", "--run", str(tmp_path)]
+    assert main(command) == 0
+    results = (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["method"] for line in results] == ["setfit"] * 4
+    capsys.readouterr()
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*/*/result.json")}
+    assert main(command) == 0 and "(finished)" in capsys.readouterr().err
+    assert before == {p: p.stat().st_mtime_ns for p in tmp_path.glob("*/*/result.json")}
+    other = [*command, "name=other"]
+    assert main(other) == 2 and "already holds another recipe" in capsys.readouterr().err

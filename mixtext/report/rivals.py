@@ -9,6 +9,7 @@ from statistics import mean
 from typing import Any
 
 from mixtext.errors import InputError
+from mixtext.markdown import markdown_table
 from mixtext.report.tables import paired_gain, paired_interval, spread
 
 NAMES = " + names"
@@ -53,6 +54,22 @@ def _other(method: str, ours: str) -> bool:
     return method.removesuffix(NAMES) != ours.removesuffix(NAMES)
 
 
+def has_rivals(results: Sequence[dict[str, Any]], ours: str) -> bool:
+    """Whether `ours` was run, and another method."""
+    scores, _ = scores_of(results)
+    return ours in scores and len(scores) > 1
+
+
+def in_order(scores: Scores, labels: dict[str, str], ours: str) -> list[str]:
+    """Methods: `ours` first, then those that were run on all corpora, the best first."""
+
+    def rank(method: str) -> tuple[bool, bool, float]:
+        found = [mean(runs.values()) for runs in scores[method].values()]
+        return method == ours, len(found) == len(labels), mean(found)
+
+    return sorted(scores, key=rank, reverse=True)
+
+
 def rival_rows(results: Sequence[dict[str, Any]], ours: str) -> list[dict[str, str]]:
     """A row a method, a column a corpus, and two rows of gains.
 
@@ -70,20 +87,18 @@ def rival_rows(results: Sequence[dict[str, Any]], ours: str) -> list[dict[str, s
         InputError: `ours` or a rival was not run, or as `scores_of` says.
     """
     scores, labels = scores_of(results)
-    if ours not in scores or len(scores) < 2:
+    if not has_rivals(results, ours):
         raise InputError(
             f"--rivals names {ours!r}, and the runs are of {', '.join(scores) or 'no method'}: "
             "name one of at least two."
         )
-    corpora = list(dict.fromkeys(labels))
+    corpora = list(labels)
     means = {
         method: {corpus: mean(runs.values()) for corpus, runs in by.items()}
         for method, by in scores.items()
     }
     whole = {m: mean(by.values()) for m, by in means.items() if len(by) == len(corpora)}
-    order = sorted(
-        scores, key=lambda m: (m == ours, whole.get(m, -1.0), mean(means[m].values())), reverse=True
-    )
+    order = in_order(scores, labels, ours)
     rows = [{"method": "labels", **labels, "mean": ""}]
     for method in order:
         runs = scores[method]
@@ -113,8 +128,8 @@ def rival_rows(results: Sequence[dict[str, Any]], ours: str) -> list[dict[str, s
 def rival_table(results: Sequence[dict[str, Any]], ours: str) -> str:
     """`rival_rows` as Markdown."""
     rows = rival_rows(results, ours)
-    lines = [[*rows[0]], ["---", *["--:"] * (len(rows[0]) - 1)], *([*x.values()] for x in rows)]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    cells = [[*rows[0]], *([*row.values()] for row in rows)]
+    table = markdown_table(cells, [False, *[True] * (len(rows[0]) - 1)])
     worse = ", ".join(below(results, ours)) or "none"
     return f"{table}\n\nBelow a rival by more than the interval: {worse}."
 
@@ -134,3 +149,27 @@ def below(results: Sequence[dict[str, Any]], ours: str) -> list[str]:
             if middle + half < 0:
                 worse.append(f"{corpus}: {method}")
     return worse
+
+
+def draw_rivals(results: Sequence[dict[str, Any]], ours: str) -> Any:
+    """A matplotlib Figure of `rival_rows`: a panel a corpus, each run a mark, means as bars."""
+    from matplotlib.figure import Figure
+
+    scores, labels = scores_of(results)
+    order = in_order(scores, labels, ours)
+    size = (3 + 1.8 * len(labels), 1.2 + 0.28 * len(order))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(labels), sharey=True, squeeze=False)[0]
+    for panel, (corpus, given) in zip(panels, labels.items(), strict=True):
+        for row, method in enumerate(order):
+            runs = [100 * x for x in scores[method].get(corpus, {}).values()]
+            if runs:
+                colour = "C1" if method == ours else "C0"
+                panel.barh(row, mean(runs), color=colour, alpha=0.4)
+                panel.plot(runs, [row] * len(runs), "|", color=colour)
+        panel.set_title(f"{corpus}\n{given} labels", fontsize="small")
+        panel.grid(alpha=0.3, axis="x")
+    panels[0].set_yticks(range(len(order)), order, fontsize="small")
+    panels[0].set_ylim(len(order) - 0.5, -0.5)
+    figure.supxlabel("test, in percent; marks: runs, bars: their mean", fontsize="small")
+    return figure

@@ -201,7 +201,7 @@ def all_settings(result: dict[str, Any]) -> dict[str, Any]:
     A result names those that were changed; the others are as their defaults are now.
     """
     kind = TaggingRecipe if result.get("task") == TaggingRecipe.task else Recipe
-    if "settings" not in result or result["method"] not in kind.methods:
+    if "settings" not in result:
         return {}
     return {**defaults(kind, result["method"]), **result["settings"]}
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
+from textwrap import shorten
 from typing import Any
 
 from mixtext.errors import InputError
@@ -327,13 +328,15 @@ def draw_gains(verdicts: Sequence[Verdict]) -> Any:
     from matplotlib.figure import Figure
 
     shown = [one for one in verdicts if not math.isnan(one.gain)]
+    about = [one.comparison.about for one in shown]
+    told = [x for x in ("corpus", "labels", "encoder") if len({of[x] for of in about}) > 1]
     names = []
     for one in shown:
         of = one.comparison
-        settings = of.about.get("settings", "").replace('"', "")
-        parts = (of.about["corpus"], of.about["labels"], of.about["encoder"], of.method, settings)
-        names.append(", ".join(part for part in parts if part))
-    figure = Figure(figsize=(9, 1.2 + 0.28 * len(shown)), layout="constrained")
+        settings = shorten(of.about.get("settings", "").replace('"', ""), 50, placeholder=" …")
+        names.append(", ".join(filter(None, (*(of.about[x] for x in told), of.method, settings))))
+    width = 5 + 0.08 * max(map(len, names), default=0)
+    figure = Figure(figsize=(width, 1.2 + 0.28 * len(shown)), layout="constrained")
     axis = figure.subplots()
     for row, one in enumerate(shown):
         half = 0.0 if math.isnan(one.half) else one.half

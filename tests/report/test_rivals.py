@@ -6,7 +6,7 @@ import pytest
 
 from mixtext.cli import main
 from mixtext.errors import InputError
-from mixtext.report.rivals import below, rival_rows, rival_table
+from mixtext.report.rivals import below, draw_rivals, rival_rows, rival_table
 
 
 def result(method, corpus, seed, accuracy, **more):
@@ -94,3 +94,13 @@ def test_the_command(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == rival_rows(RESULTS, "mixtext")
     assert main(["table", str(file), "--rivals", "mixtext", "--baseline", "frozen"]) == 2
     assert "leave out --published" in capsys.readouterr().err
+
+
+def test_the_figure_has_a_panel_a_corpus_and_a_bar_a_method():
+    figure = draw_rivals(RESULTS, "mixtext")
+    panels = figure.axes
+    assert [panel.get_title() for panel in panels] == ["a\n40 labels", "b\n40 labels"]
+    names = [tick.get_text() for tick in panels[0].get_yticklabels()]
+    assert names == ["mixtext", "frozen", "centroids", "setfit"]
+    widths = [round(bar.get_width(), 1) for bar in panels[0].patches]
+    assert widths == [91.0, 81.0, 88.7]  # setfit was run on b alone

@@ -147,6 +147,16 @@ def test_only_settings_that_differ_for_a_method_on_a_corpus_are_shown():
     ]
 
 
+def test_settings_of_a_method_of_another_library_tell_its_runs_apart():
+    named = {"data.templates": ["{}"]}
+    runs = [result(method="setfit", seed=s) for s in (0, 1)]
+    runs += [result(method="setfit", seed=s, settings=named) for s in (0, 1)]
+    assert [(row["settings"], row["runs"]) for row in rows(runs)] == [
+        ('data.templates=["{}"]', "2"),
+        ("data.templates=[]", "2"),
+    ]
+
+
 def test_columns_are_of_the_scores_that_there_are():
     [row] = rows([regression(0.5), regression(0.7)])
     assert row["test Spearman"] == "60.0 ± 14.1" and row["test Pearson"] == "65.0 ± 14.1"
