@@ -78,6 +78,7 @@ class SentenceRounds(Rounds[Fitted]):
             "seed": recipe.training.seed,
             "split_seed": recipe.data.split_seed,
             "pool": len(data.pool),
+            "dev_rows": len(data.parts.get("dev", ())),
             "mixtext": made_by(),
         }
         return cls(

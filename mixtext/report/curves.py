@@ -48,12 +48,16 @@ def said(curve: dict[str, Any], name: str) -> str:
 def arm(curve: dict[str, Any]) -> str:
     """What a curve is called: its policy and method; the seed set asks for nothing.
 
-    Of taggers the method is what SeqMix pairs, or nothing.
+    Of taggers the method is what SeqMix pairs, or nothing. Labels that weights were chosen by come
+    on top of those that the curve is over.
     """
-    policy = "seed set alone" if _is_seed(curve) else curve["policy"].replace("_", " ")
+    name = "seed set alone" if _is_seed(curve) else curve["policy"].replace("_", " ")
     if said(curve, "task") != "tagging":
-        return f"{policy}, {curve['method']}"
-    return f"{policy} + SeqMix {curve['pairing'].replace('_', ' ')}" if curve["pairing"] else policy
+        name += f", {curve['method']}"
+    elif curve["pairing"]:
+        name += f" + SeqMix {curve['pairing'].replace('_', ' ')}"
+    dev = curve.get("dev_rows", 0)
+    return f"{name} (+ {dev:,} dev)" if dev else name
 
 
 def _is_seed(curve: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from mixtext.errors import InputError, reads
 from mixtext.files import aside
 from mixtext.pictures import legend
+from mixtext.report.tables import labels_of, read_results
 
 Lines = Sequence[dict[str, Any]]
 Panel = tuple[str, str, dict[str, str]]  # title, kind of line, numbers and how they are drawn
@@ -48,14 +49,22 @@ def plot_runs(folders: Sequence[Path], out: Path) -> None:
     """Draws runs side by side into a picture; see `draw`.
 
     Args:
-        folders: run folders; the legend calls them by their names.
+        folders: run folders; the legend calls them by their names, and counts a finished run's
+            labels.
         out: the picture, in a format that matplotlib knows (.png, .svg, .pdf).
 
     Raises:
         InputError: a folder without metrics, or an unknown format.
     """
-    figure = draw({folder.name: read_metrics(folder) for folder in folders})
+    figure = draw({called(folder): read_metrics(folder) for folder in folders})
     save_figure(figure, out, dpi=110)
+
+
+def called(folder: Path) -> str:
+    """The name of a run folder and, of a finished run, all labels that it has seen."""
+    if not (folder / "result.json").is_file():
+        return folder.name
+    return f"{folder.name}, {labels_of(read_results([folder])[0])} labels"
 
 
 def save_figure(figure: Any, out: Path, dpi: int) -> None:

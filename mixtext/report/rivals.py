@@ -10,7 +10,7 @@ from typing import Any
 
 from mixtext.errors import InputError
 from mixtext.markdown import markdown_table
-from mixtext.report.tables import paired_gain, paired_interval, spread
+from mixtext.report.tables import labels_of, paired_gain, paired_interval, spread
 
 NAMES = " + names"
 Scores = dict[str, dict[str, dict[tuple[int, int], float]]]  # method → corpus → seeds → metric
@@ -31,9 +31,7 @@ def scores_of(results: Sequence[dict[str, Any]]) -> tuple[Scores, dict[str, str]
             method += NAMES
         if not test:
             continue
-        given = f"{result['labelled']:,}"
-        if dev := result.get("dev_rows", 0):
-            given += f" + {dev:,} dev"
+        given = labels_of(result)
         if labels.setdefault(corpus, given) != given:
             raise InputError(
                 f"runs on {corpus} were given {labels[corpus]} and {given} labels: compare runs "

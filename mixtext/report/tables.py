@@ -159,13 +159,13 @@ def compared(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     several_encoders = len({r["encoder"] for r in results}) > 1
     table = []
     for key, runs in sorted(groups.items()):
-        corpus, task, labelled, labels, dev, encoder, _, method, views, changes = key
+        corpus, task, _, labels, _, encoder, _, method, views, changes = key
         table.append(
             {
                 "corpus": corpus,
                 "task": task if several_tasks else "",
                 "labels per class": str(labels) if labels else "",
-                "labels": f"{labelled:,} + {dev:,} dev" if dev else f"{labelled:,}",
+                "labels": labels_of(runs[0]),
                 "encoder": encoder if several_encoders else "",
                 "method": method,
                 "settings": changes,
@@ -180,6 +180,13 @@ def compared(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
         )
     columns = [name for name in table[0] if any(row[name] not in ("", "0") for row in table)]
     return [{name: row[name] for name in columns} for row in table]
+
+
+def labels_of(result: dict[str, Any]) -> str:
+    """All labels that a run has seen: learned from, and chosen by."""
+    labelled, dev = result["labelled"], result.get("dev_rows", 0)
+    learned = labelled if isinstance(labelled, str) else f"{labelled:,}"
+    return f"{learned} + {dev:,} dev" if dev else learned
 
 
 def _kind(result: dict[str, Any]) -> tuple[str, str, str]:

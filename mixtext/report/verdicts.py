@@ -22,6 +22,7 @@ from mixtext.report.published import Published, read_published
 from mixtext.report.tables import (
     all_settings,
     beside,
+    labels_of,
     paired_gain,
     paired_interval,
     read_results,
@@ -207,7 +208,7 @@ def compare(
         shown = {k: v for k, v in settings_of(runs[0]).items() if k in varying[_family(runs[0])]}
         about = {
             "corpus": runs[0]["corpus"],
-            "labels": _labels(runs[0]),
+            "labels": labels_of(runs[0]),
             "encoder": runs[0]["encoder"],
             "views": runs[0].get("views", ""),
             "settings": " ".join(f"{k}={v}" for k, v in shown.items()),
@@ -253,13 +254,6 @@ def _varying(results: Iterable[dict[str, Any]]) -> dict[tuple[str, str], set[str
         key: {x for one in all_ for x in one if len({other.get(x) for other in all_}) > 1}
         for key, all_ in seen.items()
     }
-
-
-def _labels(result: dict[str, Any]) -> str:
-    if result.get("labels_per_class"):
-        return f"{result['labels_per_class']} a class"
-    labelled = result["labelled"]
-    return labelled if isinstance(labelled, str) else f"{labelled:,} in all"
 
 
 def _as_read(value: Any) -> Any:
@@ -328,13 +322,16 @@ def draw_gains(verdicts: Sequence[Verdict]) -> Any:
     from matplotlib.figure import Figure
 
     shown = [one for one in verdicts if not math.isnan(one.gain)]
-    about = [one.comparison.about for one in shown]
-    told = [x for x in ("corpus", "labels", "encoder") if len({of[x] for of in about}) > 1]
+    encoders = {one.comparison.about["encoder"] for one in shown}
     names = []
     for one in shown:
         of = one.comparison
         settings = shorten(of.about.get("settings", "").replace('"', ""), 50, placeholder=" …")
-        names.append(", ".join(filter(None, (*(of.about[x] for x in told), of.method, settings))))
+        encoder = of.about["encoder"] if len(encoders) > 1 else ""
+        given = f"{of.about['labels']} labels"
+        names.append(
+            ", ".join(filter(None, (of.about["corpus"], given, encoder, of.method, settings)))
+        )
     width = 5 + 0.08 * max(map(len, names), default=0)
     figure = Figure(figsize=(width, 1.2 + 0.28 * len(shown)), layout="constrained")
     axis = figure.subplots()

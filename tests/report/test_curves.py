@@ -53,6 +53,14 @@ def test_curves_of_classifiers_are_of_accuracy_and_name_their_method(tmp_path):
         by_arm([*made, *CURVES])
 
 
+def test_labels_that_weights_are_chosen_by_are_told():
+    assert list(by_arm([{**one, "dev_rows": 1200} for one in CURVES])) == [
+        "random (+ 1,200 dev)",
+        "token entropy + SeqMix sub sequence (+ 1,200 dev)",
+        "seed set alone + SeqMix whole sequence (+ 1,200 dev)",
+    ]
+
+
 def test_the_table():
     lines = curve_table(CURVES).splitlines()
     assert lines[0] == "| arm | seeds | 200 | 300 |"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mixtext.errors import InputError
-from mixtext.report.plots import draw, plot_runs, read_metrics
+from mixtext.report.plots import called, draw, plot_runs, read_metrics
 
 
 def line(step, kind, **values):
@@ -66,6 +66,14 @@ def test_runs_of_two_tasks_share_the_panel_of_dev():
         "plain": [(5, -0.2)],
     }
     assert list(panels["training loss, unmixed"]) == ["mixing"]
+
+
+def test_a_finished_run_counts_its_labels(tmp_path):
+    assert called(tmp_path) == tmp_path.name
+    result = {"corpus": "c", "method": "tmix", "encoder": "e", "labelled": 1200, "dev_rows": 40}
+    result |= {"best_step": 5, "dev": {"accuracy": 0.5}, "test": {}}
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    assert called(tmp_path) == f"{tmp_path.name}, 1,200 + 40 dev labels"
 
 
 @pytest.mark.parametrize("ending, begins", [("png", b"\x89PNG"), ("svg", b"<?xml")])

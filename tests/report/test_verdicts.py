@@ -171,6 +171,7 @@ def test_the_command_says_the_rule_and_how_many(capsys):
     head = [cell.strip() for cell in said[0].strip("|").split("|")]
     assert head[-4:] == ["p (Holm)", "published", "verdict", "source"]
     assert len(said) == 2 + 9 + 2
+    assert "| sst2 | 500 + 200 dev |" in said[2]
 
 
 def test_csv_and_no_comparison():
