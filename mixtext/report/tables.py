@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -149,9 +149,7 @@ def compared(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
             " ".join(f"{name}={settings[name]}" for name in shown),
         )
         groups.setdefault(key, []).append(result)
-    plain = {
-        (*beside(r), *_seeds(r)): r for r in results if r["method"] == "supervised" and r["test"]
-    }
+    plain = by_rows(result for result in results if result["method"] == "supervised")
     # Which metrics there are follows from the targets; those of a single class have a slash.
     names = [name for r in results for name in r["test"] or r["dev"] or ("accuracy", "macro_f1")]
     metrics = [x for x in dict.fromkeys(names) if x != "loss" and "/" not in x]
@@ -227,15 +225,45 @@ def beside(result: dict[str, Any]) -> tuple:
     )
 
 
-def _seeds(result: dict[str, Any]) -> tuple[int, int]:
+Rows = Mapping[tuple, Sequence[dict[str, Any]]]
+
+
+def by_rows(results: Iterable[dict[str, Any]]) -> Rows:
+    """Runs of one method that have a test score, by `beside` and seeds."""
+    found: dict[tuple, list[dict[str, Any]]] = {}
+    for result in results:
+        if result["test"]:
+            found.setdefault((beside(result), seeds_of(result)), []).append(result)
+    return found
+
+
+def counterpart(result: dict[str, Any], others: Rows) -> dict[str, Any] | None:
+    """The run that a run is compared to: with its rows, model and seeds.
+
+    Where several have them, the one that is trained alike and has the same views; None where there
+    is no such run, or more than one.
+    """
+    found = others.get((beside(result), seeds_of(result)), [])
+    if len(found) > 1:
+        found = [other for other in found if _training(other) == _training(result)]
+    return found[0] if len(found) == 1 else None
+
+
+def _training(result: dict[str, Any]) -> dict[str, str]:
+    settings = settings_of(result)
+    return {k: v for k, v in settings.items() if k.startswith(("training.", "views."))}
+
+
+def seeds_of(result: dict[str, Any]) -> tuple[int, int]:
+    """Seeds of split and training."""
     return result.get("split_seed", 0), result.get("seed", 0)
 
 
-def _gain(runs: Sequence[dict[str, Any]], plain: dict[tuple, dict[str, Any]]) -> str:
+def _gain(runs: Sequence[dict[str, Any]], plain: Rows) -> str:
     """The cell of the gain; empty for plain training and where it was not run with all seeds."""
     if runs[0]["method"] == "supervised" or not all(r["test"] for r in runs):
         return ""
-    pairs = [(r["test"], plain.get((*beside(r), *_seeds(r)))) for r in runs]
+    pairs = [(r["test"], counterpart(r, plain)) for r in runs]
     if any(other is None for _, other in pairs):
         return ""
     main = next(iter(runs[0]["test"]))

@@ -21,11 +21,13 @@ from mixtext.report.curves import arm, read_curves, said
 from mixtext.report.published import Published, read_published
 from mixtext.report.tables import (
     all_settings,
-    beside,
+    by_rows,
+    counterpart,
     labels_of,
     paired_gain,
     paired_interval,
     read_results,
+    seeds_of,
     settings_of,
     spread,
 )
@@ -190,10 +192,11 @@ def compare(
     groups: dict[tuple, list[dict[str, Any]]] = {}
     for result in results:
         if result["test"]:
-            key = (result["corpus"], result["method"], result["labelled"], result["encoder"],
+            key = (result["corpus"], result["method"], labels_of(result), result["encoder"],
                    result.get("views", ""), *sorted(settings_of(result).items()))  # fmt: skip
             groups.setdefault(key, []).append(result)
     varying = _varying([runs[0] for runs in groups.values()])
+    rows = {name: by_rows(r for r in results if r["method"] == name) for name in names}
     used: set[int] = set()
     found = []
     for runs in groups.values():
@@ -225,12 +228,12 @@ def compare(
                 )
             by_baseline[name] = cell
         for name, of in by_baseline.items():
+            values = {seeds_of(r): _main(r) for r in runs}
             others = {
-                _seeds(r): _main(r)
-                for r in results
-                if r["method"] == name and r["test"] and beside(r) == beside(runs[0])
+                seeds_of(r): _main(other)
+                for r in runs
+                if (other := counterpart(r, rows.get(name, {}))) is not None
             }
-            values = {_seeds(r): _main(r) for r in runs}
             one = Comparison(about, runs[0]["method"], name, values, others, of)
             if one.pairs[0]:
                 found.append(one)
@@ -259,10 +262,6 @@ def _varying(results: Iterable[dict[str, Any]]) -> dict[tuple[str, str], set[str
 def _as_read(value: Any) -> Any:
     """As TOML would have it."""
     return list(value) if isinstance(value, tuple) else value
-
-
-def _seeds(result: dict[str, Any]) -> tuple[int, int]:
-    return result.get("split_seed", 0), result.get("seed", 0)
 
 
 def _main(result: dict[str, Any]) -> float:

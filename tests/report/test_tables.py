@@ -7,6 +7,7 @@ import pytest
 
 from mixtext.errors import InputError
 from mixtext.report.tables import METHOD_ORDER, comparison, paired_gain, read_results, spread
+from mixtext.report.verdicts import compare
 
 RESULTS = Path(__file__).resolve().parents[2] / "experiments" / "results"
 
@@ -78,6 +79,34 @@ def test_the_gain_is_over_plain_training_with_the_same_rows_model_and_seed():
     assert set(found.values()) == {""}  # plain training has no gain
     [_, lonely] = rows([plain[0], mixed[0]])  # not the same seed
     assert "gain (95 %)" not in lonely
+
+
+def test_of_several_plain_trainings_the_gain_is_over_the_one_that_is_trained_alike():
+    def run(method, value, dev_rows=0, **settings):
+        test = {"accuracy": value, "loss": 1.0}
+        return result(method=method, test=test, dev_rows=dev_rows, settings=settings)
+
+    short, long = {"training.steps": 1}, {"training.steps": 12}
+    trained = [run("supervised", 0.5, **short), run("supervised", 0.9, **long)]
+    mixed = [run("tmix", 0.6, **short), run("tmix", 0.8, **long)]
+    other = run("ssmix", 0.6, **{"training.steps": 5})
+    chosen = [run("supervised", 0.2, 8, **short), run("tmix", 0.1, 8, **short)]
+    results = [*trained, *mixed, other, *chosen]
+    gains = {(row["labels"], row["settings"]): row.get("gain (95 %)") for row in rows(results)
+             if row["method"] != "supervised"}  # fmt: skip
+    assert gains == {
+        ("30", "training.steps=1"): "+10.0",
+        ("30", "training.steps=12"): "-10.0",
+        ("30", ""): "",  # neither is trained as it is
+        ("30 + 8 dev", "training.steps=1"): "-10.0",
+    }
+    verdicts = {(one.about["labels"], one.about["settings"]): one.pairs
+                for one in compare(results, [], "supervised")}  # fmt: skip
+    assert verdicts == {
+        ("30", "training.steps=1"): ([0.6], [0.5]),
+        ("30", "training.steps=12"): ([0.8], [0.9]),
+        ("30 + 8 dev", "training.steps=1"): ([0.1], [0.2]),
+    }
 
 
 def test_seeds_are_one_group():
