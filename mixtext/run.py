@@ -20,28 +20,24 @@ from mixtext.data.views import ViewSource, WordDropout, back_translate
 from mixtext.data.vocabulary import vectors_path
 from mixtext.environment import environment
 from mixtext.errors import InputError
+from mixtext.glance import is_pretrained, right_in_turn, right_on, unit_vectors
 from mixtext.inference import Predictor, export, load, rows_of
 from mixtext.methods import METHODS
-from mixtext.methods.centroids import Centroids
-from mixtext.methods.contrast import encode_all
-from mixtext.methods.frozen import Frozen
 from mixtext.metrics import metrics_of
-from mixtext.models.base import Encoder
 from mixtext.models.build import build_model
 from mixtext.models.classifier import Classifier
 from mixtext.models.folder import model_folder
-from mixtext.models.heads import MlpHead
 from mixtext.models.pretrained import encoder_folder
 from mixtext.models.settings import VECTOR_ENCODERS, WORD_ENCODERS, ModelSettings
 from mixtext.models.states import KeptStates
 from mixtext.recipe import Recipe, changed
 from mixtext.run_folder import SAMPLE, PreparedRun, Result, budget, train_in
-from mixtext.training.device import autocast, choose_device
+from mixtext.training.device import choose_device
 from mixtext.training.distributed import is_joined
 from mixtext.training.loop import Trainer
 from mixtext.training.scoring import predict_rows
 
-# Tokens of unlabelled rows that rivals look at; they are scored on a quarter of it.
+# Tokens of unlabelled rows that rivals look at; they are scored on a quarter of it at most.
 GLANCE = 128_000
 
 
@@ -229,30 +225,37 @@ class Run(PreparedRun[Predictor]):
         )
 
     def rivals(self) -> str:
-        """Accuracy of `frozen` and `centroids`, by some rows of dev or, without it, of test."""
-        data, recipe, trainer = self.data, self.recipe, self.trainer
-        pretrained = is_pretrained(recipe.model)
-        part = next((name for name, rows in self.sizes.items() if rows), "")
-        if not (part and pretrained and recipe.method.steps and data.train.target == "classes"):
+        """How many rows `frozen` and `centroids` tell right: of dev, else of the labelled ones."""
+        data, recipe, split = self.data, self.recipe, self.data.split
+        if not (is_pretrained(recipe.model) and recipe.method.steps):
             return ""
-        labels, generator = data.train.labels, np.random.default_rng(0)
-
-        def vectors(source: str, rows: np.ndarray) -> np.ndarray:
-            encoder, pad_to = trainer.model.encoder, self.feed.pad_to
-            return unit_vectors(encoder, self.sources[source], rows, recipe, pad_to)
-
-        source, scored, gold = self.parts[part]
+        if data.train.target != "classes" or len(split.labelled) < 2:
+            return ""
         most = max(100, GLANCE // recipe.model.max_length)
-        scored = generator.permutation(scored)[: most // 4]
-        labelled, held = data.split.learned, vectors(source, scored)
-        seen = vectors("train", labelled), labels[labelled]
-        pool = vectors("train", data.split.unlabelled[:most])
-        told = []
-        for probe in (Frozen(), Centroids()):
-            weight, bias = probe.fit(*seen, pool, data.train.classes)
-            right = ((held @ weight.T + bias).argmax(1) == gold[scored]).mean()
-            told.append(f"{probe.name} {right:.1%}")
-        return f"{', '.join(told)} right on {len(scored)} {part} rows, without training"
+        generator, templates = np.random.default_rng(0), split.templates
+        dev = generator.permutation(split.dev)[: most // 4]
+        labelled = split.labelled
+        if not len(dev):
+            labelled = generator.permutation(labelled)[: most // 4]
+        rows = (np.concatenate([labelled, templates]), split.unlabelled[:most], dev)
+        learned, pool, held = (
+            unit_vectors(
+                self.trainer.model.encoder, self.sources["train"], x, recipe, self.feed.pad_to
+            )
+            for x in rows
+        )
+        labels, classes = data.train.labels[rows[0]], data.train.classes
+        if len(dev):
+            right = right_on(held, data.train.labels[dev], learned, labels, pool, classes)
+            where = "dev rows"
+        else:
+            right = right_in_turn(learned, labels, len(labelled), pool, classes)
+            where = "labelled rows, each guessed from the others"
+        number = len(next(iter(right.values())))
+        if not number:
+            return ""
+        told = ", ".join(f"{name} {found.mean():.1%}" for name, found in right.items())
+        return f"{told} right on {number} {where}, without training"
 
     def environment(self) -> dict[str, Any]:
         """See `environment_of`."""
@@ -338,22 +341,6 @@ def environment_of(recipe: Recipe, data: Data, views_file: Path | None) -> dict[
     elif model.encoder not in VECTOR_ENCODERS:
         files["files of the encoder"] = encoder_folder(model.encoder)
     return environment(choose_device(recipe.training.device), checksums, files)
-
-
-def is_pretrained(settings: ModelSettings) -> bool:
-    """Whether the encoder's vectors say something of a text before any training."""
-    return settings.encoder not in (*WORD_ENCODERS, *VECTOR_ENCODERS)
-
-
-def unit_vectors(
-    encoder: Encoder, source: Source, rows: np.ndarray, recipe: Recipe, pad_to: int = 0
-) -> np.ndarray:
-    """Means over the tokens of rows as an encoder has them now, of length 1, (N, H) float32."""
-    device = choose_device(recipe.training.device)
-    model = Classifier(encoder, MlpHead(encoder.hidden_size, 1, 0), pool="unit").to(device)
-    with autocast(recipe.training.precision, device):
-        found = encode_all(model, source, rows, pad_to)
-    return found.float().cpu().numpy()
 
 
 def check_method(recipe: Recipe, train: Corpus) -> None:

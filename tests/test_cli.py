@@ -288,6 +288,17 @@ def test_dry_run_tells_the_plan_and_writes_nothing(recipe, capsys, tmp_path, mon
         assert 100 * result["dev"]["accuracy"] == pytest.approx(float(text), abs=0.06)
 
 
+def test_without_dev_rows_a_second_guesses_each_label_from_the_others(recipe, capsys):
+    file = recipe("method=mixtext", "training.steps=3", "data.dev_per_class=0")
+    told = []
+    for more in ([], ["data.test_per_class=0"], ["data.labels_per_class=1"]):
+        assert main(["train", file, "--dry-run", *more]) == 0
+        told += re.findall(r"^a second +(.*)$", capsys.readouterr().out, re.M)
+    # Rows of test are not looked at; a single row of a class cannot be guessed from the others.
+    words = " right on 12 labelled rows, each guessed from the others, without training"
+    assert len(told) == 2 and all(line.endswith(words) for line in told)
+
+
 def test_train_evaluate_predict_and_table(recipe, capsys, tmp_path, corpus_file, monkeypatch):
     file, run = recipe("method=tmix"), str(tmp_path / "run")
     assert main(["train", file, "training.seed=3", "--run", run, "tmix.layers=[12]"]) == 0

@@ -1,7 +1,7 @@
 """Imports point one way: a room knows the rooms below it and none beside or above it.
 
     errors, deferred <- files, settings <- data, mixing, losses, metrics, pseudo_labels <- models
-           <- methods <- training <- environment, inference, recipe <- run_folder <- run, tagging
+           <- methods <- training <- environment, inference, recipe <- glance, run_folder
            <- active, api, estimator, report, starter <- export, jobs <- ray, setfit
            <- sweep, miniature <- reproduce <- data_commands
            <- active_commands, model_commands, view_commands <- result_commands <- cli
@@ -42,6 +42,7 @@ RANKS = {
     "environment": 6,
     "inference": 6,
     "recipe": 6,
+    "glance": 7,
     "run_folder": 7,
     "run": 8,
     "evaluation": 8,

@@ -28,10 +28,11 @@ from mixtext.data.splits import normalise, row_keys
 from mixtext.data.views import back_translate
 from mixtext.environment import made_by
 from mixtext.errors import InputError, reads
+from mixtext.glance import is_pretrained, unit_vectors
 from mixtext.inference import rows_of
 from mixtext.models.build import build_model
 from mixtext.recipe import Recipe, flat
-from mixtext.run import Run, environment_of, is_pretrained, unit_vectors
+from mixtext.run import Run, environment_of
 from mixtext.settings import near
 from mixtext.training.scoring import predict_rows, refuse_no_numbers
 
