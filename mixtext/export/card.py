@@ -104,8 +104,9 @@ def _budget(
 ) -> list[tuple[str, str]]:
     rows = [
         ("corpus", result.get("corpus")),
-        ("labelled rows", result.get("labelled")),
-        ("labelled rows per class", result.get("labels_per_class") or None),
+        ("labelled rows that were learned from", result.get("labelled")),
+        ("of these per class", result.get("labels_per_class") or None),
+        ("labelled rows that weights were chosen by", result.get("dev_rows")),
         ("unlabelled rows", result.get("unlabelled")),
         ("views", result.get("views")),
         ("generated sentences", result.get("generated")),

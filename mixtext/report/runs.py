@@ -14,7 +14,7 @@ from mixtext.metrics import interval, numbers_by_class
 from mixtext.report.assessment import blocks_of
 from mixtext.report.page import MADE, Block, Heading, Picture, Sentence, Table, to_html
 from mixtext.report.plots import draw_panel, panels, read_metrics
-from mixtext.report.tables import METRICS, compared, read_results, settings_of
+from mixtext.report.tables import METRICS, compared, labels_of, read_results, settings_of
 
 WAY_OUT = "leave this run out, or train it anew"
 
@@ -115,7 +115,7 @@ def _scores(stories: Sequence[Story]) -> Table:
     metrics = dict.fromkeys(
         name for _, (_, values) in parts for name in values if name != "loss" and "/" not in name
     )
-    head = ["run", "method", "corpus", "labelled", "steps", "best step", "scored"]
+    head = ["run", "method", "corpus", "labels", "steps", "best step", "scored"]
     head += [name for metric in metrics for name in (METRICS.get(metric, metric), "95 %")]
     rows = []
     for story, (part, values) in parts:
@@ -123,7 +123,7 @@ def _scores(stories: Sequence[Story]) -> Table:
         steps = f"{max(x['step'] for x in story.lines):,}" + ("" if result else ", not finished")
         best = result.get("best_step", -1)
         row = [story.name, result.get("method", ""), result.get("corpus", "")]
-        row += [f"{result['labelled']:,}" if result else "", steps]
+        row += [labels_of(result) if result else "", steps]
         row += [f"{best:,}" if best >= 0 else "", part]
         for metric in metrics:
             value = values.get(metric)
@@ -184,7 +184,7 @@ def _alone(story: Story) -> list[Block]:
         blocks = [
             Sentence(
                 f"{result['method']} on {result['corpus']} with {result['encoder']}: "
-                f"{result['labelled']:,} labelled rows, {result.get('unlabelled', 0):,} unlabelled"
+                f"{labels_of(result)} labels, {result.get('unlabelled', 0):,} unlabelled rows"
                 f"{views}; seed {result.get('seed', '–')}, split seed "
                 f"{result.get('split_seed', '–')}; made by mixtext "
                 f"{result.get('mixtext', {}).get('version', '–')}."

@@ -68,7 +68,8 @@ def test_the_folder_is_the_model_with_a_card(run, tmp_path, umask, capsys):
         "tags": ["mixtext", "supervised"],
     }
     result = json.loads((source / "result.json").read_text())
-    assert "`animals`, `food`, `tools`" in text and "| labelled rows | 12 |" in text
+    assert "`animals`, `food`, `tools`" in text and "were learned from | 12 |" in text
+    assert f"were chosen by | {result['dev_rows']} |" in text and result["dev_rows"] > 0
     assert f"| test | 15 | accuracy | {result['test']['accuracy']:.4f} | " in text
     assert f"{result['test']['macro_f1']:.4f} |  |" in text  # no interval is known
     environment = json.loads((source / "environment.json").read_text())

@@ -50,6 +50,7 @@ def write_run(folder, method="mixtext", temperature=0.5, finished=True, right=0.
         "encoder": "tiny",
         "labels_per_class": 4,
         "labelled": 12,
+        "dev_rows": 9,
         "unlabelled": 30,
         "test_rows": 50,
         "seed": 0,
@@ -124,6 +125,7 @@ def test_what_stands_in_it(runs, tmp_path, capsys):
     assert page.loads == [] and "<script" not in text and "<b>cat" not in text
     assert {x.removeprefix("#") for x in page.links} <= page.ids and len(page.links) == 6
     scores = {row[0]: row for row in page.tables["Scores"]}
+    assert scores["run"][3] == "labels" and scores["mix"][3] == "12 + 9 dev"
     assert scores["_plain"][-4:-1] == ["test", "0.6000", "0.462–0.724"]  # Wilson, 30 of 50
     assert scores["now"][-4:-1] == ["dev", "0.6000", ""]
     head = page.tables["What differs"][0]
