@@ -4,6 +4,7 @@ Counted labels are those of each corpus; only runs of the same seeds are paired.
 from the names of the classes too (`data.templates`) are rows of their own, `METHOD + names`.
 """
 
+import math
 from collections.abc import Sequence
 from statistics import mean
 from typing import Any
@@ -11,8 +12,13 @@ from typing import Any
 from mixtext.errors import InputError
 from mixtext.markdown import markdown_table
 from mixtext.report.tables import labels_of, paired_gain, paired_interval, spread
+from mixtext.report.verdicts import LEVEL, NOISE, holm, paired_p
 
 NAMES = " + names"
+RULE = (
+    "Verdict: above or below the strongest rival where the paired t test's p, corrected by Holm for "
+    f"all corpora of the table, is below {LEVEL}, else {NOISE}."
+)
 Scores = dict[str, dict[str, dict[tuple[int, int], float]]]  # method → corpus → seeds → metric
 
 
@@ -69,12 +75,13 @@ def in_order(scores: Scores, labels: dict[str, str], ours: str) -> list[str]:
 
 
 def rival_rows(results: Sequence[dict[str, Any]], ours: str) -> list[dict[str, str]]:
-    """A row a method, a column a corpus, and two rows of gains.
+    """A row a method, a column a corpus, and four rows of gains.
 
     A mean over corpora is given where a method was run on all of them. "Over the strongest rival"
     pairs `ours` with the method of the highest mean on that corpus, by the seeds that both have,
     with the 95 % interval of `paired_interval`; of the mean column it is the difference to the
-    highest mean of one method.
+    highest mean of one method. The p of the paired t tests are corrected by Holm for the number of
+    corpora, and verdicts follow from them by RULE.
 
     Args:
         results: as `read_results` gives them.
@@ -105,6 +112,7 @@ def rival_rows(results: Sequence[dict[str, Any]], ours: str) -> list[dict[str, s
         rows.append({"method": method, **cells, "mean": average})
     gain = {"method": f"{ours} over the strongest rival"}
     name = {"method": "which is"}
+    ps = dict.fromkeys(corpora, math.nan)
     for corpus in corpora:
         rivals = [m for m in order if _other(m, ours) and corpus in means[m]]
         gain[corpus] = name[corpus] = ""
@@ -114,13 +122,19 @@ def rival_rows(results: Sequence[dict[str, Any]], ours: str) -> list[dict[str, s
         mine, other = scores[ours][corpus], scores[name[corpus]][corpus]
         shared = sorted(mine.keys() & other.keys())
         if shared:
-            gain[corpus] = paired_gain([mine[s] for s in shared], [other[s] for s in shared])
+            pairs = [mine[s] for s in shared], [other[s] for s in shared]
+            gain[corpus], ps[corpus] = paired_gain(*pairs), paired_p(*pairs)
+    chance, verdict = {"method": "p (Holm)"}, {"method": "verdict"}
+    for corpus, p in zip(corpora, holm(list(ps.values())), strict=True):
+        told = "above" if gain[corpus].startswith("+") else "below"
+        chance[corpus] = "" if math.isnan(p) else f"{p:.2g}"
+        verdict[corpus] = "" if math.isnan(p) else told if p < LEVEL else NOISE
     rivals = [m for m in whole if _other(m, ours)]
-    gain["mean"] = name["mean"] = ""
+    gain["mean"] = name["mean"] = chance["mean"] = verdict["mean"] = ""
     if ours in whole and rivals:
         name["mean"] = max(rivals, key=lambda m: whole[m])
         gain["mean"] = f"{100 * (whole[ours] - whole[name['mean']]):+.1f}"
-    return [*rows, gain, name]
+    return [*rows, gain, name, chance, verdict]
 
 
 def rival_table(results: Sequence[dict[str, Any]], ours: str) -> str:
@@ -129,7 +143,7 @@ def rival_table(results: Sequence[dict[str, Any]], ours: str) -> str:
     cells = [[*rows[0]], *([*row.values()] for row in rows)]
     table = markdown_table(cells, [False, *[True] * (len(rows[0]) - 1)])
     worse = ", ".join(below(results, ours)) or "none"
-    return f"{table}\n\nBelow a rival by more than the interval: {worse}."
+    return f"{table}\n\n{RULE} Below a rival by more than the interval: {worse}."
 
 
 def below(results: Sequence[dict[str, Any]], ours: str) -> list[str]:

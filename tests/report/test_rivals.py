@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from scipy.stats import ttest_rel
 
 from mixtext.cli import main
 from mixtext.errors import InputError
@@ -53,6 +54,19 @@ def test_means_rivals_and_gains():
     assert gain["a"] == "+2.3 ± 1.4"
     assert gain["b"].startswith("-3.0 ± ")
     assert gain["mean"] == "+3.5"  # 81.0 − (81.0 + 74.0) / 2
+    first = ttest_rel([0.90, 0.92, 0.91], [0.88, 0.90, 0.88]).pvalue
+    second = ttest_rel([0.70, 0.72, 0.71], [0.73, 0.74, 0.75]).pvalue
+    least = 2 * min(first, second)  # of two corpora; the other is not below it
+    told = "below" if max(least, second) < 0.05 else "within noise"
+    chance = rows["p (Holm)"]
+    assert chance == {
+        "method": "p (Holm)",
+        "a": f"{least if first <= second else max(least, first):.2g}",
+        "b": f"{least if second < first else max(least, second):.2g}",
+        "mean": "",
+    }
+    assert 0.01 < first < 0.025  # so it is shown, also of two
+    assert rows["verdict"] == {"method": "verdict", "a": "above", "b": told, "mean": ""}
 
 
 def test_runs_that_know_the_names_of_the_classes_are_rows_of_their_own():
@@ -73,7 +87,7 @@ def test_below_is_by_more_than_the_interval():
 
 def test_only_shared_seeds_are_paired():
     found = [*runs("x", "a", 0.5, 0.6), *runs("y", "a", 0.4), result("y", "a", 7, 0.1)]
-    assert rival_rows(found, "x")[-2]["a"] == "+10.0"
+    assert rival_rows(found, "x")[-4]["a"] == "+10.0"
 
 
 def test_what_is_refused():
