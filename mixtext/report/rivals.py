@@ -16,8 +16,8 @@ from mixtext.report.verdicts import LEVEL, NOISE, holm, paired_p
 
 NAMES = " + names"
 RULE = (
-    "Verdict: above or below the strongest rival where the paired t test's p, corrected by Holm for "
-    f"all corpora of the table, is below {LEVEL}, else {NOISE}."
+    "Verdict: above or below the strongest rival where the paired t test's p, corrected by Holm for"
+    f" all corpora of the table, is below {LEVEL}, else {NOISE}."
 )
 Scores = dict[str, dict[str, dict[tuple[int, int], float]]]  # method → corpus → seeds → metric
 
