@@ -82,8 +82,10 @@ def train(
     if as_json:
         print(json.dumps(result.values, ensure_ascii=False))
         return 0
-    chosen = result["best_step"] if result["dev"] else result["steps"]
-    print(f"best  weights of step {chosen} of {result['steps']}")
+    if result["dev"]:
+        print(f"best  weights of step {result['best_step']} of {result['steps']}")
+    else:
+        print(f"last  weights of step {result['steps']}, as there are no dev rows")
     for part in ("dev", "test"):
         if result[part]:
             print("  ".join([f"{part:<4}", *(f"{k} {v:.4f}" for k, v in result[part].items())]))

@@ -32,7 +32,7 @@ from mixtext.files import make_folder, write_text
 from mixtext.jobs import Executor, run_here
 from mixtext.miniature import Miniature
 from mixtext.report.curves import curve_table, plot_curves
-from mixtext.report.plots import save_figure
+from mixtext.report.plots import draw_means, save_figure
 from mixtext.report.published import read_published
 from mixtext.report.rivals import draw_rivals, has_rivals, rival_rows, rival_table
 from mixtext.report.tables import compared, comparison
@@ -296,8 +296,11 @@ def _compare(
     if comparable and (verdicts := judge(compare(results, cells, table.baseline))):
         shown.append(verdict_table(verdicts))
         rows = verdict_rows(verdicts)
-        if found:
-            save_figure(draw_gains(verdicts), folder / FIGURE, dpi=110)
+        figure = draw_gains(verdicts)
+    elif rows:
+        figure = draw_means(rows)
+    if found:
+        save_figure(figure, folder / FIGURE, dpi=110)
     if curves:
         plot_curves(curves, folder / FIGURE)
     return shown, rows

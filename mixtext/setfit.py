@@ -2,8 +2,10 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,24 @@ from mixtext.recipe import AnyRecipe, Recipe, dump_recipe
 from mixtext.run_folder import open_folder
 
 ROOT = Path(__file__).resolve().parents[1]
-PYTHON = ROOT / ".venv-setfit" / "bin" / "python"
+PYTHON = ROOT / ".venv-setfit" / "bin" / "python"  # where SetFit is not beside this package
 SCRIPT = ROOT / "experiments" / "run_setfit.py"
+
+
+def interpreter() -> Path:
+    """The Python that has SetFit: this one, or that of .venv-setfit.
+
+    Raises:
+        InputError: neither has it.
+    """
+    if find_spec("setfit"):
+        return Path(sys.executable)
+    if PYTHON.is_file():
+        return PYTHON
+    raise InputError(
+        f"SetFit is not installed, neither here nor in {PYTHON.parents[1]}: `./run.sh setfit "
+        "--help` installs it; or choose the other sweeps by --only."
+    )
 
 
 def setfit_data(recipe: AnyRecipe) -> Data:
@@ -46,11 +64,7 @@ class SetFitJob(Job):
 
     def check(self) -> None:
         """Refuses what `do` would refuse."""
-        if not PYTHON.is_file():
-            raise InputError(
-                f"SetFit is not installed, there is no {PYTHON}: `./run.sh setfit --help` installs "
-                "it; or choose the other sweeps by --only."
-            )
+        interpreter()
         with open_folder(self.folder, self.recipe, resume=True):
             setfit_data(self.recipe)
 
@@ -60,7 +74,7 @@ class SetFitJob(Job):
             recipe = Path(place) / "recipe.toml"
             write_text(recipe, dump_recipe(self.recipe))
             done = subprocess.run(
-                [PYTHON, SCRIPT, recipe, "--run", self.folder],
+                [interpreter(), SCRIPT, recipe, "--run", self.folder],
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
                 capture_output=True,
                 text=True,

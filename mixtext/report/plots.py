@@ -105,6 +105,31 @@ def draw(runs: Mapping[str, Lines]) -> Any:
     return figure
 
 
+def draw_means(rows: Sequence[dict[str, str]]) -> Any:
+    """A matplotlib Figure of `tables.compared`: the first test metric of each row, ± its std."""
+    from matplotlib.figure import Figure
+
+    metric = next(name for name in rows[0] if name.startswith("test "))
+    about = ("corpus", "labels", "encoder", "method", "settings", "views")
+    told = [x for x in about if x == "labels" or len({row.get(x) for row in rows}) > 1]
+    scored = [row for row in rows if row[metric][:1].isdigit()]
+    figure = Figure(figsize=(9, 1.2 + 0.28 * len(scored)), layout="constrained")
+    axis = figure.subplots()
+    for number, row in enumerate(scored):
+        middle, _, width = row[metric].partition(" ± ")
+        error = float(width or 0)
+        axis.errorbar([float(middle)], [number], xerr=[error], fmt="o", color="C0", capsize=3)
+    names = [
+        ", ".join(f"{row[x]} labels" if x == "labels" else row[x] for x in told if row.get(x))
+        for row in scored
+    ]
+    axis.set_yticks(range(len(scored)), names, fontsize="small")
+    axis.invert_yaxis()
+    axis.set(xlabel=f"{metric}, in percent; bars: one standard deviation")
+    axis.grid(alpha=0.3, axis="x")
+    return figure
+
+
 def panels(runs: Mapping[str, Lines]) -> list[Panel]:
     """Those of `draw` that have numbers."""
     main = sorted({main_metric(lines) for lines in runs.values()} - {""})
