@@ -2,13 +2,15 @@
 
     python experiments/ablation.py trec 100 --root ROOT/trec mixtext.contrast_passes=0
     python experiments/ablation.py trec 0 --root ROOT/trec --test       # once, at the end
+    python experiments/ablation.py trec 0 --root ROOT/trec --write OUT  # OUT/{train,test}.csv
 
 The rows that score are cut from the training part before anything else, the same for every seed,
 and are in neither the labelled rows nor the pool. With `--test` the official test part scores and
-no row is cut. The line goes to standard output.
+no row is cut. The line goes to standard output. `--write` writes the two parts, for other methods.
 """
 
 import argparse
+import csv
 import json
 import sys
 import tempfile
@@ -18,7 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from mixtext.api import load_recipe, train
+from mixtext.data.corpus import Corpus
 from mixtext.data.read.catalogue import CATALOGUE, load_any
+from mixtext.files import make_folder
 
 
 def main() -> None:
@@ -32,6 +36,7 @@ def main() -> None:
     parser.add_argument("--held", type=int, default=1500, help="held-out training rows")
     parser.add_argument("--pool", type=int, default=3000, help="unlabelled rows at most")
     parser.add_argument("--test", action="store_true", help="score the test part instead")
+    parser.add_argument("--write", type=Path, help="a folder for the parts; nothing is trained")
     args = parser.parse_intermixed_args()
 
     corpus, test = load_any(args.corpus, root=args.root)
@@ -43,6 +48,11 @@ def main() -> None:
         # The same rows for every seed and method.
         order = np.random.default_rng(12345).permutation(len(test))
         test = test.select(np.sort(order[: args.held]))
+    if args.write:
+        make_folder(args.write)
+        for name, part in (("train", corpus), ("test", test)):
+            _write(args.write / f"{name}.csv", part)
+        return
     seeds = [f"data.split_seed={args.seed}", f"training.seed={args.seed}"]
     data = load_recipe(args.recipe, [*seeds, *args.changes]).data
     spare = len(corpus) - data.labels_per_class * corpus.classes
@@ -73,6 +83,13 @@ def main() -> None:
     }
     json.dump(line, sys.stdout)
     print(flush=True)
+
+
+def _write(path: Path, part: Corpus) -> None:
+    with path.open("x", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label"])
+        rows.writerows(zip(part.texts, (part.label_names[i] for i in part.labels), strict=True))
 
 
 def _mean(lines: list[dict], key: str) -> float | None:

@@ -1,5 +1,6 @@
 """The scripts beside the experiments' recipes print a line of results."""
 
+import csv
 import json
 import sys
 
@@ -41,6 +42,19 @@ def test_ablation_scores_rows_that_nothing_is_learned_from(line, quick, corpus_f
     assert found["rows"] == 30 and found["scored_on"] == "held-out training rows"
     assert 0 <= found["accuracy"] <= 100 and 0 <= found["guesses_last"] <= 100
     assert found["mixtext"] == made_by()
+
+
+def test_the_parts_of_the_ablation_can_be_written(monkeypatch, corpus_file, tmp_path):
+    out = tmp_path / "parts"
+    arguments = ["ablation", str(corpus_file), "0", "--held", "30", "--write", str(out)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    script("experiments/ablation.py").main()
+    train, test = (
+        {(x["text"], x["label"]) for x in csv.DictReader((out / f"{name}.csv").open())}
+        for name in ("train", "test")
+    )
+    whole = {(x["text"], x["label"]) for x in csv.DictReader(corpus_file.open())}
+    assert len(test) == 30 and not train & test and train | test == whole
 
 
 def test_natural_labels_are_as_many_as_chance_gives(line, quick, corpus_file):
