@@ -1,6 +1,6 @@
 """Time of a training step by method, as ratios to plain training, as one Markdown table.
 
-    python benchmarks/methods.py [--rows 32] [--tokens 64] [--repeats 20] [--encoder minilm]
+    python benchmarks/methods.py [--rows 32] [--tokens 64] [--repeats 20] [--out FILE]
 
 Every repetition runs one step of each method, one after the other, on the same batch of BBC News,
 so that what else the machine does falls on all of them. The ratio is the median over repetitions of
@@ -9,14 +9,17 @@ Methods with unlabelled rows are left out, whose batches are not the same, and t
 """
 
 import argparse
+import json
 import statistics
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from mixtext.data.read.catalogue import load
+from mixtext.environment import made_by
 from mixtext.inference import rows_of
 from mixtext.methods import METHODS
 from mixtext.methods.base import Method, Progress
@@ -49,6 +52,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--encoder", default="minilm")
+    parser.add_argument("--out", type=Path, help="file that a line of results is added to")
     options = parser.parse_args()
 
     train = load("bbc_news")
@@ -73,9 +77,23 @@ def main() -> None:
         f"{torch.get_num_threads()} thread(s), median of {options.repeats} repetitions\n"
     )
     print("| method | ms a step | ratio to plain |\n| --- | --- | --- |")
+    found = {}
     for name, seconds in times.items():
         ratio = statistics.median(a / b for a, b in zip(seconds[2:], plain, strict=True))
-        print(f"| {name} | {1000 * statistics.median(seconds[2:]):.0f} | {ratio:.2f} |")
+        found[name] = {"ms": round(1000 * statistics.median(seconds[2:])), "ratio": round(ratio, 2)}
+        print(f"| {name} | {found[name]['ms']} | {found[name]['ratio']:.2f} |")
+    if options.out:
+        line = {
+            "benchmark": "methods",
+            "command": f"python benchmarks/methods.py --repeats {options.repeats}",
+            "result": {"rows": options.rows, "tokens": options.tokens, "methods": found},
+            "encoder": options.encoder,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "mixtext": made_by(),
+        }
+        with options.out.open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
 
 def make_batch(source, labels, rows):
