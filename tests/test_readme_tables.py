@@ -405,3 +405,21 @@ def test_mixtext_without_teacher_and_align():
     last = [r["best_step"] == r["steps"] for r in stored("measure") if r["method"] == "mixtext"]
     assert (sum(last), len(last)) == (3, 9)
     assert "In three of the nine MixText runs the best dev score was the last one" in text
+
+
+# --- steps
+
+
+def stored_steps(benchmark):
+    lines = map(json.loads, (RESULTS / "steps.jsonl").read_text(encoding="utf-8").splitlines())
+    [found] = [line["result"] for line in lines if line["benchmark"] == benchmark]
+    return found
+
+
+def test_what_a_step_of_a_method_takes():
+    ratios = {name: x["ratio"] for name, x in stored_steps("methods")["methods"].items()}
+    assert f"A step of SSMix takes {ratios['ssmix']:.1f} times" in README
+    assert f"a step of EmbedMix\n{ratios['embed_mix']:.1f} times" in README
+    mixed = [x for name, x in ratios.items() if name.endswith(("mixup", "transformer", "tmix"))]
+    assert len(mixed) == 5
+    assert f"alone {min(mixed):.1f} to {max(mixed):.1f} times" in README
