@@ -412,14 +412,66 @@ def test_mixtext_without_teacher_and_align():
 
 def stored_steps(benchmark):
     lines = map(json.loads, (RESULTS / "steps.jsonl").read_text(encoding="utf-8").splitlines())
-    [found] = [line["result"] for line in lines if line["benchmark"] == benchmark]
-    return found
+    return [line["result"] for line in lines if line["benchmark"] == benchmark]
 
 
 def test_what_a_step_of_a_method_takes():
-    ratios = {name: x["ratio"] for name, x in stored_steps("methods")["methods"].items()}
+    [found] = stored_steps("methods")
+    ratios = {name: x["ratio"] for name, x in found["methods"].items()}
     assert f"A step of SSMix takes {ratios['ssmix']:.1f} times" in README
     assert f"a step of EmbedMix\n{ratios['embed_mix']:.1f} times" in README
     mixed = [x for name, x in ratios.items() if name.endswith(("mixup", "transformer", "tmix"))]
     assert len(mixed) == 5
     assert f"alone {min(mixed):.1f} to {max(mixed):.1f} times" in README
+
+
+def test_what_processes_and_threads_gain():
+    gains = [[f"{way['times']:.2f}" for way in one["ways"].values()]
+             for one in stored_steps("processes")]  # fmt: skip
+    _, threads, shared = zip(*gains, strict=True)
+    text = README.replace("\n", " ")
+    assert f"was {shared[0]}, {shared[1]} and {shared[2]} times as fast" in text
+    assert f"has it, {threads[0]}, {threads[1]} and {threads[2]} times" in text
+
+
+# --- the log's table of what else was tried
+
+LOG = (ROOT / "docs" / "log.md").read_text(encoding="utf-8")
+TRIED = {
+    "weights by confidence": "CONF=soft",
+    "guesses below 0.9": "CONF=0.9",
+    "labels smoothed": "SMOOTH=0.1",
+    "partners of like length": "PARTNERS=length",
+    "`separate`": ["mixtext.separate=true"],
+    "λ_u = 0.3": ["mixtext.unlabelled_weight=0.3"],
+    "16 labelled rows": ["training.batch=16"],
+    "a view with 30 %": ["views.copies=1", "views.rate=0.3"],
+    "a view by apertium": ["views.copies=1", "views.backend=apertium", 'views.pivots=["spa"]'],
+}
+LONG = ["training.steps=240", "training.evaluate_every=40"]  # as recipes without a length have now
+
+
+def tried(what):
+    """Corpus → seed → accuracy, of a change or of a prototype; lists are changes."""
+    text = (RESULTS / "ablation.jsonl").read_text(encoding="utf-8")
+    found = {}
+    for line in map(json.loads, text.splitlines()):
+        changes = [x for x in line.get("changes", ["?"]) if x != "data.labels_per_class=10"]
+        prototype = line.get("prototype", "").partition(",")[0]
+        if (prototype or changes) == what and (not prototype or not changes):
+            found.setdefault(line["corpus"], {})[line["seed"]] = line["accuracy"]
+    return found
+
+
+def test_what_else_was_tried():
+    [table] = [one for one in tables(LOG) if one[0][:1] == [""] and one[-1][0].startswith("a view")]
+    base, corpora = tried(LONG), ("trec", "sst2", "mr", "ag_news")
+    assert [x for row in rows(table)[1:] for x in TRIED if row[0].startswith(x)] == [*TRIED]
+    for row, what in zip(rows(table), [LONG, *TRIED.values()], strict=True):
+        found, gains = tried(what), []
+        for corpus, cell in zip(corpora, row[1:5], strict=True):
+            values = found[corpus]
+            assert cell == ", ".join(f"{values[seed]:.1f}" for seed in sorted(values)), row[0]
+            gains += [values[seed] - base[corpus][seed] for seed in values]
+        if what != LONG:
+            assert row[5].replace("−", "-") == f"{mean(gains):+.1f}".replace("+0.0", "0.0"), row[0]
