@@ -37,7 +37,7 @@ from mixtext.training.distributed import is_joined
 from mixtext.training.loop import Trainer
 from mixtext.training.scoring import predict_rows
 
-# Tokens of unlabelled rows that rivals look at; they are scored on a quarter of it at most.
+# Tokens that rivals look at, of labelled rows and of others; of scored ones a quarter at most.
 GLANCE = 128_000
 
 
@@ -234,9 +234,7 @@ class Run(PreparedRun[Predictor]):
         most = max(100, GLANCE // recipe.model.max_length)
         generator, templates = np.random.default_rng(0), split.templates
         dev = generator.permutation(split.dev)[: most // 4]
-        labelled = split.labelled
-        if not len(dev):
-            labelled = generator.permutation(labelled)[: most // 4]
+        labelled = generator.permutation(split.labelled)[: most if len(dev) else most // 4]
         rows = (np.concatenate([labelled, templates]), split.unlabelled[:most], dev)
         learned, pool, held = (
             unit_vectors(
