@@ -11,6 +11,8 @@ python=${PYTHON:-python3}
 
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 export TOKENIZERS_PARALLELISM=${TOKENIZERS_PARALLELISM:-false}
+# As mixtext/__init__.py has it, for pytest too.
+if [[ -z ${OMP_WAIT_POLICY:-} ]]; then export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-1000}; fi
 
 trap 'exit 130' INT
 trap 'exit 143' TERM

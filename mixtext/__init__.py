@@ -5,6 +5,7 @@
 Importing the package loads none of this: each name is fetched when it is asked for.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from mixtext.registration import register
@@ -38,5 +39,10 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
+
+# Threads of torch that wait spin for their turn. By default they do so for long, and where another
+# program wants the cores too, all take ten times as long. libgomp reads this as torch is loaded.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 register()

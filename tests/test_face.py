@@ -1,6 +1,7 @@
 """What a person meets first: the names of the package, its version, and how soon it answers."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -66,6 +67,19 @@ def test_version(arguments, capsys):
     assert main(arguments.split()) == 0
     assert capsys.readouterr().out == f"mixtext {mixtext.__version__}\n"
     assert re.fullmatch(r"\d+\.\d+\.\d+", mixtext.__version__)
+
+
+@pytest.mark.parametrize(
+    "given, spins",
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+    ids=["nothing", "a count", "a policy"],
+)
+def test_waiting_threads_spin_shortly_unless_told_otherwise(given, spins):
+    code = "import os, mixtext; print(os.environ.get('GOMP_SPINCOUNT'))"
+    unset = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, env={**unset, **given}, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{spins}\n"
 
 
 def test_importing_the_package_loads_nothing():
