@@ -107,8 +107,8 @@ def new_recipe(
         root: folder that holds a catalogue data set.
         test: the test file; without one nothing is scored unless the recipe sets rows aside.
         read: How it is read:
-        method: the method to begin with; if not given, mixtext, tmix for scores and where no row is
-            without a label, seqmix for tags.
+        method: the method to begin with; if not given, mixtext, supervised for scores and where no
+            row is without a label, seqmix for tags.
     """
     if _is_conll(data, root, read):
         from mixtext.tagging.starter import starter_tagging_recipe

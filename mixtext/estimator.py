@@ -53,7 +53,7 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
 
     Args:
         method: its name, see `mixtext methods`; `auto`: `mixtext` where there are unlabelled
-            rows, else `tmix`.
+            rows, else `supervised`.
         encoder: as `model.encoder` in a recipe.
         max_length: longest text in tokens; the rest is cut off.
         steps: length of the training; 0: by the labelled rows, as `training.steps` says.
@@ -210,7 +210,7 @@ class MixTextClassifier(ClassifierMixin, BaseEstimator):
             fitting: the preset for `auto`.
             pool: whether there are rows without a label.
         """
-        method = ("mixtext" if pool else "tmix") if self.method == "auto" else self.method
+        method = ("mixtext" if pool else "supervised") if self.method == "auto" else self.method
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31)

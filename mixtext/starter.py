@@ -78,7 +78,7 @@ def starter_recipe(
         file: where the recipe will be, which its paths are relative to; None: NAME.toml here.
         root: folder that holds a catalogue data set.
         test: the test file.
-        method: a name from `METHODS`; "": mixtext, or tmix where nothing is unlabelled.
+        method: a name from `METHODS`; "": mixtext, or supervised where nothing is unlabelled.
 
     Returns:
         The recipe's name and its text.
@@ -99,7 +99,7 @@ def starter_recipe(
     labelled = int(train.labelled.sum())
     unlabelled = len(train) - labelled
     some = data in CATALOGUE and not regression
-    method = method or ("mixtext" if (unlabelled or some) and not regression else "tmix")
+    method = method or ("mixtext" if (unlabelled or some) and not regression else "supervised")
     check_method(Recipe(method=METHODS[method]()), train)
     if regression and labelled < 2:
         raise InputError(
@@ -115,7 +115,7 @@ def starter_recipe(
     if some and smallest < 2:
         raise InputError(
             f"{data}: all rows have labels, and {method} needs rows without, but the smallest "
-            "class has 1 row: add rows without labels, or take another method with --method tmix."
+            "class has 1 row: add rows without labels, or take another method: --method supervised."
         )
     each = min(10, smallest // 2)
     learned = each * train.classes if some else labelled

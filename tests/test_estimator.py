@@ -99,7 +99,7 @@ def test_rows_without_a_label_are_the_pool(classes, missing, small, rows):
     again = small().fit(texts[:9], labels[:9], unlabelled=texts[9:])
     assert (again.predict_proba(texts) == model.predict_proba(texts)).all()
     plain = small().fit(texts[:9], labels[:9])
-    assert plain.recipe_.method.name == "tmix"
+    assert plain.recipe_.method.name == "supervised"
     assert (plain.predict_proba(texts) != model.predict_proba(texts)).any()
     # Only what has a label is scored.
     assert model.score(texts, labels) == model.score(texts[:9], labels[:9])

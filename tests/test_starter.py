@@ -80,7 +80,7 @@ def test_pairs(method, tmp_path, train_as_written, draw_texts):
     recipe, result = train_as_written(
         "both.csv", *columns, *(["--method", method] if method else [])
     )
-    assert recipe.method.name == (method or "tmix")  # nothing is without a label
+    assert recipe.method.name == (method or "supervised")  # nothing is without a label
     assert recipe.data.text == ("one",) and recipe.data.pair == ("two",)
     assert result["task"] == "pair" and result["labels"]["learned_from"] == 36
 
@@ -98,7 +98,7 @@ def test_regression(method, pairs, tmp_path, train_as_written, draw_texts):
     arguments += ["--pair", "other"] if pairs else []
     arguments += ["--method", method] if method else []
     recipe, result = train_as_written("worth.csv", *arguments)
-    assert recipe.method.name == (method or "tmix")
+    assert recipe.method.name == (method or "supervised")
     assert recipe.data.scores == (-3.0, 3.0) and recipe.data.label == "points"
     assert result["task"] == "regression"
     assert (result["test_rows"], result["dev_rows"], result["labelled"]) == (0, 0, 60)
