@@ -13,7 +13,7 @@ from backtranslate.backends import BACKENDS
 from mixtext.report.curves import by_arm, curve_table, read_curves
 from mixtext.report.listings import LISTED
 from mixtext.report.rivals import rival_table
-from mixtext.report.tables import comparison, read_results, spread
+from mixtext.report.tables import compared, comparison, read_results, spread
 from mixtext.report.verdicts import AGREES, DIFFERS, NOISE, NOT_RUN, verdicts_of
 from tests.conftest import script
 
@@ -432,6 +432,13 @@ def test_what_processes_and_threads_gain():
     text = README.replace("\n", " ")
     assert f"was {shared[0]}, {shared[1]} and {shared[2]} times as fast" in text
     assert f"has it, {threads[0]}, {threads[1]} and {threads[2]} times" in text
+
+
+def test_trec_on_rows_of_its_training_part():
+    table = compared(read_results([RESULTS / "trec_held.jsonl"]))
+    found = {row["method"]: row["test accuracy"] for row in table}
+    text = README.replace("\n", " ")
+    assert f"`mixtext` has {found['mixtext']} and SetFit {found['setfit']}, two" in text
 
 
 # --- the log's table of what else was tried
