@@ -431,7 +431,7 @@ def test_what_processes_and_threads_gain():
     _, threads, shared = zip(*gains, strict=True)
     text = README.replace("\n", " ")
     assert f"was {shared[0]}, {shared[1]} and {shared[2]} times as fast" in text
-    assert f"has it, {threads[0]}, {threads[1]} and {threads[2]} times" in text
+    assert f"usual way, {threads[0]}, {threads[1]} and {threads[2]} times" in text
 
 
 def test_trec_on_rows_of_its_training_part():

@@ -186,7 +186,8 @@ def test_rounds_of_active_learning_are_swept_too(small, tmp_path, capsys):
     command = ["sweep", str(small), *few, *axes, "--active", "--run"]
     assert main([*command, str(tmp_path / "out")]) == 0
     table = capsys.readouterr().out.splitlines()
-    assert [row.split("|")[1].strip() for row in table[2:]] == ["random, frozen", "margin, frozen"]
+    arms = ["random, frozen (+ 15 dev)", "margin, frozen (+ 15 dev)"]
+    assert [row.split("|")[1].strip() for row in table[2:]] == arms
     assert [x.strip() for x in table[0].split("|")[2:-1]] == ["seeds", "6", "11"]
     lines = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
     run = begin_active(load_recipe(small, [*few, "active.policy=margin"]), tmp_path / "alone")
