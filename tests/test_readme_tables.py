@@ -453,6 +453,7 @@ TRIED = {
     "λ_u = 0.3": ["mixtext.unlabelled_weight=0.3"],
     "16 labelled rows": ["training.batch=16"],
     "a view with 30 %": ["views.copies=1", "views.rate=0.3"],
+    "dropout of 0.3": ["model.dropout=0.3"],
     "a view by apertium": ["views.copies=1", "views.backend=apertium", 'views.pivots=["spa"]'],
 }
 LONG = ["training.steps=240", "training.evaluate_every=40"]  # as recipes without a length have now
