@@ -141,7 +141,7 @@ def legend(place: Any, drawn: Sequence[Any], names: Sequence[str], **settings: A
     """A legend that calls what was drawn by names of any kind, on a Figure or in Axes."""
     legend = place.legend(drawn, ["-"] * len(names), fontsize="small", **settings)
     for text, name in zip(legend.get_texts(), names, strict=True):
-        text.set_text(label(name))  # one that begins with _ would be left out
+        text.set_text(label(name, 2 * LONG))  # one that begins with _ would be left out
 
 
 def _ticks(axis: Any, names: Sequence[str], shift: float) -> None:
@@ -149,7 +149,7 @@ def _ticks(axis: Any, names: Sequence[str], shift: float) -> None:
     axis.set_ticks(np.arange(len(names)) + shift, [label(x) for x in names], fontsize=size)
 
 
-def label(name: str) -> str:
+def label(name: str, most: int = LONG) -> str:
     """A name as matplotlib takes it: on one line, not too long, and no formula."""
     name = shown(name)
-    return (name if len(name) <= LONG else name[: LONG - 1] + "…").replace("$", r"\$")
+    return (name if len(name) <= most else name[: most - 1] + "…").replace("$", r"\$")
