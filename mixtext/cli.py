@@ -125,6 +125,7 @@ def sweep(
         jobs: runs side by side, each in a process of one thread.
         ray: hand the runs to a Ray cluster: the one that RAY_ADDRESS names, or a local one.
     """
+    from mixtext.jobs import Job, RoundsJob
     from mixtext.report.curves import curve_table
     from mixtext.report.tables import comparison
     from mixtext.settings import read_toml
@@ -135,7 +136,8 @@ def sweep(
     name = names[-1] if names else str(read_toml(recipe).get("name", "run"))
     folder = run or Path("runs") / name
     with executor(jobs, ray) as execute:
-        swept = sweep_all(recipe, overrides, vary, folder, keep_models, execute, active)
+        kind = RoundsJob if active else Job
+        swept = sweep_all(recipe, overrides, vary, folder, keep_models, execute, kind)
     if swept.results:
         print((curve_table if active else comparison)(swept.results))
     for name, reason in swept.failed.items():

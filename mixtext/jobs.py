@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -33,58 +33,73 @@ from mixtext.training.loop import Diverged
 
 @dataclass(frozen=True)
 class Job:
-    """One run.
+    """One run: a training.
 
     Attributes:
         name: what it is called when it is told of.
         recipe: what to do.
         folder: its run folder; checkpoints in it go when it is finished.
         keep_model: keep the exported model too.
-        active: run rounds of active learning; what comes out is its curve.
     """
 
     name: str
     recipe: Recipe | TaggingRecipe
     folder: Path
     keep_model: bool = False
-    active: bool = False
+
+    RESULT: ClassVar[str] = "result.json"
 
     @property
     def finished(self) -> bool:
         """Something came out of it; of what recipe, `do` looks at."""
-        told = (self.folder / ("curve.json" if self.active else "result.json")).is_file()
+        told = (self.folder / self.RESULT).is_file()
         return told and not (self.keep_model and not has_model(self.folder))
 
     def check(self) -> None:
         """Refuses what `do` would refuse; makes back-translations that the recipe asks for."""
         with open_folder(self.folder, self.recipe, resume=True):
-            if self.active:
-                if self.recipe.active.annotator == "person":
-                    raise InputError(
-                        "active.annotator is 'person', for whom nobody waits here: set it to "
-                        "'gold', or call `mixtext active run`."
-                    )
-                rounds_of(self.recipe, self.folder, quiet=True).check()
-            else:
-                prepare(self.recipe)
+            prepare(self.recipe)
 
     def do(self) -> dict[str, Any]:
         """Runs it, or goes on with it; a finished one gives what it gave."""
-        if self.active:
-            run = begin_active(self.recipe, self.folder, resume=True, quiet=True)
-            run.go_on(need_model=self.keep_model)
-            values = read_json(self.folder / "curve.json")
-        else:
-            values = train(
-                self.recipe,
-                folder=self.folder,
-                resume=True,
-                quiet=True,
-                need_model=self.keep_model,
-            ).values
+        values = train(
+            self.recipe,
+            folder=self.folder,
+            resume=True,
+            quiet=True,
+            need_model=self.keep_model,
+        ).values
+        self.tidy()
+        return values
+
+    def tidy(self) -> None:
+        """Leaves what is to be kept of a finished run."""
         for part in ("checkpoints", "model")[: 2 - self.keep_model]:
             shutil.rmtree(self.folder / part, ignore_errors=True)
-        return values
+
+
+@dataclass(frozen=True)
+class RoundsJob(Job):
+    """Rounds of active learning; what comes out is their curve."""
+
+    RESULT: ClassVar[str] = "curve.json"
+
+    def check(self) -> None:
+        """See `Job.check`."""
+        with open_folder(self.folder, self.recipe, resume=True):
+            if self.recipe.active.annotator == "person":
+                raise InputError(
+                    "active.annotator is 'person', for whom nobody waits here: set it to 'gold', "
+                    "or call `mixtext active run`."
+                )
+            rounds_of(self.recipe, self.folder, quiet=True).check()
+
+    def do(self) -> dict[str, Any]:
+        """See `Job.do`."""
+        run = begin_active(self.recipe, self.folder, resume=True, quiet=True)
+        run.go_on(need_model=self.keep_model)
+        self.tidy()
+        return read_json(self.folder / self.RESULT)
 
 
 Step = Literal["check", "do"]

@@ -29,7 +29,7 @@ from typing import Any
 
 from mixtext.errors import InputError, reading
 from mixtext.files import make_folder, write_text
-from mixtext.jobs import Executor, run_here
+from mixtext.jobs import Executor, Job, RoundsJob, run_here
 from mixtext.miniature import Miniature
 from mixtext.report.curves import curve_table, plot_curves
 from mixtext.report.plots import draw_means, save_figure
@@ -45,6 +45,7 @@ from mixtext.report.verdicts import (
     verdict_rows,
     verdict_table,
 )
+from mixtext.setfit import SetFitJob
 from mixtext.settings import read_toml
 from mixtext.sweep import RESULTS, parse_axis, sweep
 
@@ -59,6 +60,7 @@ KEYS = {"title": str, "published": str, "baseline": str, "rivals": str, "seeds":
 KEYS_OF_SWEEP = {"for": dict, "with": dict, "name": str, "recipe": str, "set": list, "vary": list,
                  "mini": list, "seeds": str, "keep_models": bool, "tabled": bool,
                  "active": bool, "setfit": bool}  # fmt: skip
+KINDS_OF_RUNS: dict[str, type[Job]] = {"active": RoundsJob, "setfit": SetFitJob}
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,7 @@ class Plan:
         mini: overrides of a miniature.
         keep_models: for a later sweep to begin with.
         tabled: its results are in the table.
-        active: it runs rounds of active learning.
-        setfit: SetFit's library does its runs.
+        kind: what a run is, as `active = true` or `setfit = true` say.
     """
 
     name: str
@@ -84,8 +85,7 @@ class Plan:
     mini: tuple[str, ...]
     keep_models: bool
     tabled: bool
-    active: bool
-    setfit: bool
+    kind: type[Job]
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,7 @@ def _table(name: str, path: Path, values: dict[str, Any]) -> Table:
         if missing := [x for x in ("name", "recipe") if x not in entry]:
             raise InputError(f"{path}: a sweep lacks {missing[0]}.")
         axes = entry.get("for", {})
+        kind = next((job for key, job in KINDS_OF_RUNS.items() if entry.get(key)), Job)
         for choice in itertools.product(*axes.values()):
             words = dict(zip(axes, choice, strict=True))
             for axis, more in entry.get("with", {}).items():
@@ -154,8 +155,7 @@ def _table(name: str, path: Path, values: dict[str, Any]) -> Table:
                     mini=tuple(_fill(x, words) for x in entry.get("mini", [])),
                     keep_models=entry.get("keep_models", False),
                     tabled=entry.get("tabled", True),
-                    active=entry.get("active", False),
-                    setfit=entry.get("setfit", False),
+                    kind=kind,
                 )
             )
     for plan in plans:
@@ -241,21 +241,14 @@ def reproduce(
                 key, _, seeds = vary[-1].partition("=")
                 vary[-1] = f"{key}={','.join(seeds.split(',')[:2])}"
             swept = sweep(
-                plan.recipe,
-                fixed,
-                vary,
-                folder / plan.name,
-                plan.keep_models,
-                execute,
-                plan.active,
-                plan.setfit,
+                plan.recipe, fixed, vary, folder / plan.name, plan.keep_models, execute, plan.kind
             )
         except InputError as error:
             failed[plan.name] = str(error)
             continue
         failed |= {f"{plan.name}/{run}": reason for run, reason in swept.failed.items()}
         if plan.tabled:
-            (curves if plan.active else found).extend(swept.results)
+            (curves if plan.kind is RoundsJob else found).extend(swept.results)
     if not found and not curves:
         raise InputError(next(iter(failed.values())))
     lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in (*found, *curves)]

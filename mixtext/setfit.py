@@ -57,11 +57,6 @@ class SetFitJob(Job):
     Its run folder holds recipe.toml, environment.json and result.json, and no model.
     """
 
-    @property
-    def finished(self) -> bool:
-        """There is a result."""
-        return (self.folder / "result.json").is_file()
-
     def check(self) -> None:
         """Refuses what `do` would refuse."""
         interpreter()
@@ -83,4 +78,4 @@ class SetFitJob(Job):
         if done.returncode:
             said = done.stderr.strip().splitlines() or [f"SetFit ended by {done.returncode}"]
             raise InputError(said[-1].removeprefix("run_setfit: "))
-        return read_json(self.folder / "result.json")
+        return read_json(self.folder / self.RESULT)

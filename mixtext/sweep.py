@@ -24,7 +24,6 @@ from mixtext.errors import InputError
 from mixtext.files import locked, make_folder, write_text
 from mixtext.jobs import Executor, Job, Processes, perform, run_here
 from mixtext.ray import RayTasks
-from mixtext.setfit import SetFitJob
 
 RESULTS = "results.jsonl"
 
@@ -103,8 +102,7 @@ def sweep(
     folder: str | Path,
     keep_models: bool = False,
     execute: Executor = run_here,
-    active: bool = False,
-    setfit: bool = False,
+    kind: type[Job] = Job,
 ) -> Swept:
     """Trains every combination and gathers the results.
 
@@ -116,8 +114,7 @@ def sweep(
         folder: takes the run folders and `results.jsonl`.
         keep_models: keep the exported models; checkpoints of finished runs are never kept.
         execute: who does the runs, see `executor`.
-        active: run rounds of active learning, see `jobs.Job`.
-        setfit: have SetFit do them, see `setfit.SetFitJob`.
+        kind: what a run is: a training, rounds of active learning, SetFit.
 
     Raises:
         InputError: bad axes, or every combination is refused; the folder holds something else, or
@@ -143,8 +140,7 @@ def sweep(
         except InputError as error:
             failed[name] = str(error)
         else:
-            kind = SetFitJob if setfit else Job
-            jobs.append(kind(name, loaded, folder / name, keep_models, active))
+            jobs.append(kind(name, loaded, folder / name, keep_models))
     if not jobs:
         raise _all_refused(failed)
     results = folder / RESULTS
