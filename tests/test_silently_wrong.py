@@ -17,6 +17,7 @@ from mixtext.data.corpus import Corpus
 from mixtext.data.read.options import ReadOptions
 from mixtext.data.read.readers import read_corpus
 from mixtext.errors import InputError
+from mixtext.jobs import Job, RoundsJob
 from mixtext.recipe import dump_recipe
 from mixtext.sweep import sweep
 from mixtext.tagging.generation import encoder_table
@@ -77,14 +78,14 @@ def test_a_model_that_is_gone_is_made_again(kind, checkpoints, made, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("active", [False, True])
-def test_a_finished_sweep_is_given_its_models(active, tiny, learner, tmp_path):
+@pytest.mark.parametrize("kind", [Job, RoundsJob])
+def test_a_finished_sweep_is_given_its_models(kind, tiny, learner, tmp_path):
     recipe, folder = tmp_path / "recipe.toml", tmp_path / "sweep"
-    made = learner("active.rounds=1") if active else tiny("training.steps=3")
+    made = learner("active.rounds=1") if kind is RoundsJob else tiny("training.steps=3")
     recipe.write_text(dump_recipe(made), encoding="utf-8")
 
     def run(keep_models):
-        done = sweep(recipe, (), ["training.seed=0,1"], folder, keep_models, active=active)
+        done = sweep(recipe, (), ["training.seed=0,1"], folder, keep_models, kind=kind)
         assert not done.failed
         return [numbers(result) for result in done.results]
 
