@@ -25,7 +25,7 @@ from mixtext.errors import InputError
 from mixtext.files import read_json, write_json
 from mixtext.metrics import metrics_of
 from mixtext.models.pretrained import encoder_folder
-from mixtext.recipe import Recipe, changed
+from mixtext.recipe import Recipe, fields_of
 from mixtext.run import environment_of
 from mixtext.run_folder import open_folder
 from mixtext.setfit import setfit_data
@@ -105,7 +105,9 @@ def train(recipe: Recipe, data: Data) -> dict[str, Any]:
         "test_rows": len(scored),
         "split_seed": recipe.data.split_seed,
         "seed": recipe.training.seed,
-        "settings": {k: v for k, v in changed(recipe).items() if k.startswith(("data.", "model."))},
+        "settings": {
+            k: v for k, v in fields_of(recipe).items() if k.startswith(("data.", "model."))
+        },
         "version": f"setfit {version('setfit')}",
         "mixtext": made_by(),
         "best_step": -1,

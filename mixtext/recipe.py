@@ -275,24 +275,18 @@ def dump_recipe(recipe: AnyRecipe) -> str:
     return "\n".join(sum(map(dump_table, recipe.parts()), lines)) + "\n"
 
 
-def flat(recipe: AnyRecipe) -> dict[str, Any]:
-    """The recipe as one dict with keys `table.field`, and `name` and `method`."""
-    fields = {
+def fields_of(recipe: AnyRecipe) -> dict[str, Any]:
+    """Every field of its tables, with keys `table.field`."""
+    return {
         f"{part.name}.{key}": value
         for part in recipe.parts()
         for key, value in dataclasses.asdict(part).items()
     }
-    return {"name": recipe.name, "method": recipe.method.name, **fields}
 
 
-def changed(recipe: AnyRecipe) -> dict[str, Any]:
-    """The fields that are not as they are by default, with keys `table.field`."""
-    return {
-        f"{part.name}.{f.name}": value
-        for part in recipe.parts()
-        for f in dataclasses.fields(part)
-        if (value := getattr(part, f.name)) != f.default
-    }
+def flat(recipe: AnyRecipe) -> dict[str, Any]:
+    """The recipe as one dict: `fields_of`, and `name` and `method`."""
+    return {"name": recipe.name, "method": recipe.method.name, **fields_of(recipe)}
 
 
 def defaults(kind: type[AnyRecipe], method: str) -> dict[str, Any]:

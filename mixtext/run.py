@@ -30,7 +30,7 @@ from mixtext.models.folder import model_folder
 from mixtext.models.pretrained import encoder_folder
 from mixtext.models.settings import VECTOR_ENCODERS, WORD_ENCODERS, ModelSettings
 from mixtext.models.states import KeptStates
-from mixtext.recipe import Recipe, changed
+from mixtext.recipe import Recipe, fields_of
 from mixtext.run_folder import SAMPLE, PreparedRun, Result, budget, train_in
 from mixtext.training.device import choose_device
 from mixtext.training.distributed import is_joined
@@ -279,7 +279,7 @@ class Run(PreparedRun[Predictor]):
             "test_rows": self.sizes.get("test", 0),
             "split_seed": recipe.data.split_seed,
             "seed": recipe.training.seed,
-            "settings": changed(recipe),
+            "settings": fields_of(recipe),
         }
 
     def export(self, folder: Path) -> None:

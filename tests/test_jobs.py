@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from mixtext import __version__
+from mixtext.api import load_recipe
 from mixtext.cli import main
 from mixtext.environment import made_by
 from mixtext.errors import InputError
 from mixtext.jobs import run_here
-from mixtext.recipe import dump_recipe
+from mixtext.recipe import dump_recipe, fields_of
 from mixtext.sweep import executor, sweep
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,6 +67,9 @@ def test_a_run_that_fails_does_not_stop_the_others(small, tmp_path):
     assert [*swept.failed] == ["1e30"] and "is nan" in swept.failed["1e30"]
     assert lines(tmp_path / "out") == swept.results
     assert [x["mixtext"] for x in swept.results] == 2 * [made_by()]
+    # Every setting is told, those left as they are by default too: a default may change.
+    told = json.loads(json.dumps(fields_of(load_recipe(tmp_path / "out" / "0.01" / "recipe.toml"))))
+    assert swept.results[0]["settings"] == told and told["training.batch"] == 4
 
 
 def test_a_full_disk_is_told_as_by_every_command(small, tmp_path, monkeypatch, capsys):

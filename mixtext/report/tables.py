@@ -203,7 +203,7 @@ def settings_of(result: dict[str, Any]) -> dict[str, str]:
 def all_settings(result: dict[str, Any]) -> dict[str, Any]:
     """The settings of a run, with keys `table.field`; empty of one that names none.
 
-    A result names those that were changed; the others are as their defaults are now.
+    Older results name only those that were changed: the others are taken as their defaults are now.
     """
     kind = TaggingRecipe if result.get("task") == TaggingRecipe.task else Recipe
     if "settings" not in result:

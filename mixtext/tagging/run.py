@@ -14,7 +14,7 @@ from mixtext.environment import environment
 from mixtext.errors import InputError
 from mixtext.files import write_text
 from mixtext.models.pretrained import encoder_folder
-from mixtext.recipe import build_recipe, changed
+from mixtext.recipe import build_recipe, fields_of
 from mixtext.run_folder import SAMPLE, PreparedRun, Result, budget, train_in
 from mixtext.settings import read_toml
 from mixtext.tagging.corpus import TaggedCorpus
@@ -140,7 +140,7 @@ class TaggerRun(PreparedRun[TagPredictor]):
             "test_rows": self.sizes.get("test", 0),
             "split_seed": recipe.data.split_seed,
             "seed": recipe.training.seed,
-            "settings": changed(recipe),
+            "settings": fields_of(recipe),
         }
 
     def fit(self, folder: Path, quiet: bool = False) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mixtext.errors import InputError
+from mixtext.report import tables
 from mixtext.report.tables import METHOD_ORDER, comparison, paired_gain, read_results, spread
 from mixtext.report.verdicts import compare
 
@@ -107,6 +108,12 @@ def test_of_several_plain_trainings_the_gain_is_over_the_one_that_is_trained_ali
         ("30", "training.steps=12"): ([0.8], [0.9]),
         ("30 + 8 dev", "training.steps=1"): ([0.1], [0.2]),
     }
+
+
+def test_a_default_that_changes_later_does_not_reach_old_results(monkeypatch):
+    told = {"data.templates": [], "training.batch": 4}
+    monkeypatch.setattr(tables, "defaults", lambda kind, method: {"training.batch": 64, "new.x": 1})
+    assert tables.all_settings(result(settings=told)) == {**told, "new.x": 1}
 
 
 def test_seeds_are_one_group():

@@ -12,7 +12,7 @@ from mixtext.data.read.options import ReadOptions
 from mixtext.errors import InputError
 from mixtext.inference import load
 from mixtext.models.pretrained import load_tokenizer
-from mixtext.recipe import build_recipe, dump_recipe, flat
+from mixtext.recipe import build_recipe, dump_recipe, fields_of, flat
 from mixtext.settings import read_toml
 from mixtext.tagging.conll import read_conll
 from mixtext.tagging.entities import load_tagger
@@ -93,7 +93,8 @@ def test_a_tagger_learns_what_it_is_shown(learner, shallow, tmp_path, tagged_fil
     assert result["test"]["f1"] > 0.8
     assert result["labelled"] == 50 and result["generated"] == 0
     assert result["best_step"] in (40, 80, 120) and result["dev"]["f1"] == result["test"]["f1"]
-    assert json.loads((folder / "result.json").read_text()) == result.values
+    told = json.loads((folder / "result.json").read_text())
+    assert told == result.values and told["settings"] == json.loads(json.dumps(fields_of(recipe)))
     assert evaluate_tagger(folder, recipe.data.test)["f1"] == pytest.approx(result["test"]["f1"])
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
     assert [x["step"] for x in lines if x["kind"] == "dev"] == [40, 80, 120]
