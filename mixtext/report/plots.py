@@ -1,7 +1,8 @@
 """Plots of runs, made from metrics.jsonl files alone."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,22 +50,30 @@ def plot_runs(folders: Sequence[Path], out: Path) -> None:
     """Draws runs side by side into a picture; see `draw`.
 
     Args:
-        folders: run folders; the legend calls them by their names, and counts a finished run's
+        folders: run folders; the legend calls them as `names_of` does, and counts a finished run's
             labels.
         out: the picture, in a format that matplotlib knows (.png, .svg, .pdf).
 
     Raises:
         InputError: a folder without metrics, or an unknown format.
     """
-    figure = draw({called(folder): read_metrics(folder) for folder in folders})
-    save_figure(figure, out, dpi=110)
+    names = names_of(folders)
+    runs = {with_labels(name, folder): read_metrics(folder) for folder, name in names.items()}
+    save_figure(draw(runs), out, dpi=110)
 
 
-def called(folder: Path) -> str:
-    """The name of a run folder and, of a finished run, all labels that it has seen."""
+def names_of(folders: Iterable[Path]) -> dict[Path, str]:
+    """What to call run folders: by their names or, where two have one, by their paths."""
+    names = {folder: folder.resolve().name for folder in folders}
+    times = Counter(names.values())
+    return {folder: name if times[name] == 1 else str(folder) for folder, name in names.items()}
+
+
+def with_labels(name: str, folder: Path) -> str:
+    """A name and, of a finished run, all labels that it has seen."""
     if not (folder / "result.json").is_file():
-        return folder.name
-    return f"{folder.name}, {labels_of(read_results([folder])[0])} labels"
+        return name
+    return f"{name}, {labels_of(read_results([folder])[0])} labels"
 
 
 def save_figure(figure: Any, out: Path, dpi: int) -> None:

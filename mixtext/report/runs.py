@@ -13,7 +13,7 @@ from mixtext.files import read_json, write_text
 from mixtext.metrics import interval, numbers_by_class
 from mixtext.report.assessment import blocks_of
 from mixtext.report.page import MADE, Block, Heading, Picture, Sentence, Table, to_html
-from mixtext.report.plots import draw_panel, panels, read_metrics
+from mixtext.report.plots import draw_panel, names_of, panels, read_metrics
 from mixtext.report.tables import METRICS, compared, labels_of, read_results, settings_of
 
 WAY_OUT = "leave this run out, or train it anew"
@@ -62,7 +62,7 @@ def write_page(sources: Sequence[Path], out: Path) -> int:
 
 
 def read_stories(sources: Sequence[Path]) -> list[Story]:
-    """Reads runs, each called by its folder's name or, of two alike, by the path."""
+    """Reads runs, called as `plots.names_of` says."""
     folders: list[Path] = []
     for source in sources:
         below = sorted(x.parent for x in source.rglob("metrics.jsonl"))
@@ -70,12 +70,10 @@ def read_stories(sources: Sequence[Path]) -> list[Story]:
         if not found:
             raise InputError(f"{source} holds no run (no metrics.jsonl in it or below).")
         folders += [x for x in found if x not in folders]
-    names = Counter(folder.resolve().name for folder in folders)
     stories = []
-    for folder in folders:
+    for folder, name in names_of(folders).items():
         with reading(folder, WAY_OUT):
-            name = folder.resolve().name
-            stories.append(_read(folder, name if names[name] == 1 else str(folder)))
+            stories.append(_read(folder, name))
             _scores(stories[-1:])
     return stories
 

@@ -1,11 +1,12 @@
 """Plots: every number of metrics.jsonl stands at its step, in a panel of its own kind."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from mixtext.errors import InputError
-from mixtext.report.plots import called, draw, plot_runs, read_metrics
+from mixtext.report.plots import draw, names_of, plot_runs, read_metrics, with_labels
 
 
 def line(step, kind, **values):
@@ -69,11 +70,24 @@ def test_runs_of_two_tasks_share_the_panel_of_dev():
 
 
 def test_a_finished_run_counts_its_labels(tmp_path):
-    assert called(tmp_path) == tmp_path.name
+    assert with_labels("a", tmp_path) == "a"
     result = {"corpus": "c", "method": "tmix", "encoder": "e", "labelled": 1200, "dev_rows": 40}
     result |= {"best_step": 5, "dev": {"accuracy": 0.5}, "test": {}}
     (tmp_path / "result.json").write_text(json.dumps(result))
-    assert called(tmp_path) == f"{tmp_path.name}, 1,200 + 40 dev labels"
+    assert with_labels("a", tmp_path) == "a, 1,200 + 40 dev labels"
+
+
+def test_runs_of_one_name_are_called_by_their_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = [Path("a/tmix"), Path("b/tmix"), Path("b/plain"), Path("b/tmix")]
+    assert names_of(folders) == dict(zip(folders, ["a/tmix", "b/tmix", "plain"], strict=False))
+    assert names_of([Path()]) == {Path(): tmp_path.name}
+    for folder in folders[:3]:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "metrics.jsonl").write_text(json.dumps(PLAIN[0]) + "\n")
+    plot_runs(folders, tmp_path / "runs.svg")
+    picture = (tmp_path / "runs.svg").read_text()
+    assert all(f"<!-- {name} -->" in picture for name in ("a/tmix", "b/tmix", "plain"))
 
 
 @pytest.mark.parametrize("ending, begins", [("png", b"\x89PNG"), ("svg", b"<?xml")])
