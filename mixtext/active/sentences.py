@@ -19,6 +19,7 @@ from mixtext.data.read.options import UNSAID, ReadOptions
 from mixtext.environment import made_by
 from mixtext.errors import InputError, reading
 from mixtext.files import WAY_OUT, write_text
+from mixtext.recipe import fields_of
 from mixtext.tagging.conll import conll_text, read_conll
 from mixtext.tagging.corpus import TaggedCorpus
 from mixtext.tagging.data import TagData, called_of, load_tag_data
@@ -79,6 +80,7 @@ class SentenceRounds(Rounds[Fitted]):
             "split_seed": recipe.data.split_seed,
             "pool": len(data.pool),
             "dev_rows": len(data.parts.get("dev", ())),
+            "settings": fields_of(recipe),
             "mixtext": made_by(),
         }
         return cls(

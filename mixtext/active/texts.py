@@ -31,7 +31,7 @@ from mixtext.errors import InputError, reads
 from mixtext.glance import is_pretrained, unit_vectors
 from mixtext.inference import rows_of
 from mixtext.models.build import build_model
-from mixtext.recipe import Recipe, flat
+from mixtext.recipe import Recipe, fields_of, flat
 from mixtext.run import Run, environment_of
 from mixtext.settings import near
 from mixtext.training.scoring import predict_rows, refuse_no_numbers
@@ -90,6 +90,7 @@ class TextRounds(Rounds[Run]):
             "split_seed": recipe.data.split_seed,
             "pool": len(data.split.unlabelled),
             "dev_rows": len(data.split.dev),
+            "settings": fields_of(recipe),
             "mixtext": made_by(),
         }
         return cls(

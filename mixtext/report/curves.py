@@ -9,7 +9,7 @@ from typing import Any
 from mixtext.errors import InputError, reading
 from mixtext.markdown import markdown_table
 from mixtext.report.plots import save_figure
-from mixtext.report.tables import spread
+from mixtext.report.tables import files_below, settings_of, spread, varying
 
 ARM_ORDER = ("random", "diverse", "least_confidence", "margin", "entropy", "token_entropy",
              "committee")  # fmt: skip
@@ -26,17 +26,13 @@ def read_curves(sources: Sequence[Path]) -> list[dict[str, Any]]:
         InputError: a folder without any finished run, or a file that does not hold curves.
     """
     curves = []
-    for source in sources:
-        found = [source] if source.is_file() else sorted(source.rglob("curve.json"))
-        if not found:
-            raise InputError(f"{source} holds no finished run of active learning (no curve.json).")
-        for path in found:
-            with reading(path, "it does not hold curves, as curve.json of a run does"):
-                raw = path.read_bytes()
-                lines = [raw] if path.suffix == ".json" else raw.splitlines()
-                read = [one for one in map(json.loads, lines) if one["curve"]]
-                curve_table(read)
-                curves += read
+    for path in files_below(sources, "curve.json"):
+        with reading(path, "it does not hold curves, as curve.json of a run does"):
+            raw = path.read_bytes()
+            lines = [raw] if path.suffix == ".json" else raw.splitlines()
+            read = [one for one in map(json.loads, lines) if one["curve"]]
+            curve_table(read)
+            curves += read
     return curves
 
 
@@ -60,12 +56,30 @@ def arm(curve: dict[str, Any]) -> str:
     return f"{name} (+ {dev:,} dev)" if dev else name
 
 
+def names_of_arms(curves: Sequence[dict[str, Any]]) -> list[str]:
+    """What each curve is called: `arm`, and what else tells it from others of that arm.
+
+    That is corpus and encoder where there are several, and the settings that differ; curves of one
+    name differ in their seeds alone.
+    """
+    corpora, encoders = ({curve.get(x) for curve in curves} for x in ("corpus", "encoder"))
+    differing = varying(curves, arm)
+    names = []
+    for curve in curves:
+        settings, shown = settings_of(curve), differing[arm(curve)]
+        words = [f"{x}={settings[x]}" for x in sorted(shown & settings.keys())]
+        words = [curve["encoder"], *words] if len(encoders) > 1 else words
+        name = ", ".join([arm(curve), *([" ".join(words)] if words else [])])
+        names.append(f"{curve['corpus']}: {name}" if len(corpora) > 1 else name)
+    return names
+
+
 def _is_seed(curve: dict[str, Any]) -> bool:
     return bool(curve["curve"][-1]["round"] == 0)
 
 
 def by_arm(curves: Sequence[dict[str, Any]]) -> dict[str, dict[int, list[float]]]:
-    """Arm → labelled rows → the metric of each seed, on test or else on dev.
+    """Name, see `names_of_arms` → labelled rows → the metric of each seed, on test or else on dev.
 
     Raises:
         InputError: curves without metrics, or of several kinds.
@@ -77,12 +91,14 @@ def by_arm(curves: Sequence[dict[str, Any]]) -> dict[str, dict[int, list[float]]
             "them apart."
         )
     order = sorted(
-        curves,
-        key=lambda c: (_is_seed(c), bool(c["pairing"]), ARM_ORDER.index(c["policy"]), arm(c)),
-    )
+        zip(names_of_arms(curves), curves, strict=True),
+        key=lambda one: (
+            _is_seed(one[1]), bool(one[1]["pairing"]), ARM_ORDER.index(one[1]["policy"]), one[0]
+        ),
+    )  # fmt: skip
     arms: dict[str, dict[int, list[float]]] = {}
-    for curve in order:
-        points = arms.setdefault(arm(curve), {})
+    for name, curve in order:
+        points = arms.setdefault(name, {})
         for point in curve["curve"]:
             metrics = point["test"] or point["dev"]
             if not metrics:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -46,23 +46,35 @@ def read_results(sources: Sequence[Path]) -> list[dict[str, Any]]:
         InputError: a folder without any finished run, or a file that does not hold results.
     """
     results: list[dict[str, Any]] = []
-    for source in sources:
-        found = [source] if source.is_file() else sorted(source.rglob("result.json"))
-        if not found:
-            raise InputError(f"{source} holds no finished run (no result.json below it).")
-        for path in found:
-            with reading(path, "leave this run out, or train it anew"):
-                raw = path.read_bytes()
-                lines = raw.splitlines() if path.suffix != ".json" else [raw]
-                try:
-                    read = [json.loads(line) for line in lines if line.strip()]
-                except ValueError:
-                    read = []
-                if not read or not all(map(_is_result, read)):
-                    raise InputError(f"{path} does not hold results, as result.json of a run does.")
-                comparison(read)
-            results += read
+    for path in files_below(sources, "result.json"):
+        with reading(path, "leave this run out, or train it anew"):
+            raw = path.read_bytes()
+            lines = raw.splitlines() if path.suffix != ".json" else [raw]
+            try:
+                read = [json.loads(line) for line in lines if line.strip()]
+            except ValueError:
+                read = []
+            if not read or not all(map(_is_result, read)):
+                raise InputError(f"{path} does not hold results, as result.json of a run does.")
+            comparison(read)
+        results += read
     return results
+
+
+def files_below(sources: Sequence[Path], name: str) -> list[Path]:
+    """Files as they are and, of folders, all of a name below them; one that is met twice, once.
+
+    Raises:
+        InputError: a folder without any.
+    """
+    files: dict[Path, Path] = {}
+    for source in sources:
+        found = [source] if source.is_file() else sorted(source.rglob(name))
+        if not found:
+            raise InputError(f"{source} holds no finished run (no {name} below it).")
+        for path in found:
+            files.setdefault(path.resolve(), path)
+    return [*files.values()]
 
 
 def _is_result(value: Any) -> bool:
@@ -124,18 +136,12 @@ def compared(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     Args:
         results: at least one, as `read_results` gives them.
     """
-    alike: dict[tuple[str, ...], list[dict[str, str]]] = {}
-    for result in results:
-        alike.setdefault(_kind(result), []).append(settings_of(result))
-    varying = {
-        kind: {x for one in runs for x in one if len({other.get(x) for other in runs}) > 1}
-        for kind, runs in alike.items()
-    }
+    differing = varying(results, _kind)
     groups: dict[tuple, list[dict[str, Any]]] = {}
     for result in results:
         corpus, task, method = _kind(result)
         settings = settings_of(result)
-        shown = sorted(varying[_kind(result)] & settings.keys())
+        shown = sorted(differing[_kind(result)] & settings.keys())
         key = (
             corpus,
             task,
@@ -198,6 +204,23 @@ def settings_of(result: dict[str, Any]) -> dict[str, str]:
     if settings.get("model.start"):
         settings["model.start"] = "…"  # a run folder: each seed has its own
     return {k: json.dumps(v, ensure_ascii=False) for k, v in settings.items() if k not in APART}
+
+
+def varying(
+    results: Iterable[dict[str, Any]], family: Callable[[dict[str, Any]], Hashable]
+) -> dict[Hashable, set[str]]:
+    """The names of the settings that are not the same in all results of a family, by family.
+
+    A result that tells no settings has none that differ.
+    """
+    seen: dict[Hashable, list[dict[str, str]]] = {}
+    for result in results:
+        told = settings_of(result)
+        seen.setdefault(family(result), []).extend([told] if told else [])
+    return {
+        key: {x for one in all_ for x in one if len({other.get(x) for other in all_}) > 1}
+        for key, all_ in seen.items()
+    }
 
 
 def all_settings(result: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -30,6 +30,7 @@ from mixtext.report.tables import (
     seeds_of,
     settings_of,
     spread,
+    varying,
 )
 
 LEVEL = 0.05
@@ -160,7 +161,7 @@ def curve_results(curves: Sequence[dict[str, Any]], baseline: str) -> list[dict[
             "task": said(curve, "task"),
             "seed": curve["seed"],
             "split_seed": curve["split_seed"],
-            "settings": {},
+            "settings": curve.get("settings", {}),
         }
         if len(sizes) > 1:
             told = f"{sizes[0]} to {sizes[-1]}"
@@ -195,7 +196,7 @@ def compare(
             key = (result["corpus"], result["method"], labels_of(result), result["encoder"],
                    result.get("views", ""), *sorted(settings_of(result).items()))  # fmt: skip
             groups.setdefault(key, []).append(result)
-    varying = _varying([runs[0] for runs in groups.values()])
+    differing = varying([runs[0] for runs in groups.values()], _family)
     rows = {name: by_rows(r for r in results if r["method"] == name) for name in names}
     used: set[int] = set()
     found = []
@@ -208,7 +209,7 @@ def compare(
             and all(_as_read(facts.get(name)) == value for name, value in cell.ours.items())
         ]
         used |= {i for i, _ in cells}
-        shown = {k: v for k, v in settings_of(runs[0]).items() if k in varying[_family(runs[0])]}
+        shown = {k: v for k, v in settings_of(runs[0]).items() if k in differing[_family(runs[0])]}
         about = {
             "corpus": runs[0]["corpus"],
             "labels": labels_of(runs[0]),
@@ -246,17 +247,6 @@ def compare(
 
 def _family(result: dict[str, Any]) -> tuple[str, str]:
     return result["corpus"], result["method"]
-
-
-def _varying(results: Iterable[dict[str, Any]]) -> dict[tuple[str, str], set[str]]:
-    """The settings that are not the same in all runs of a method on a corpus."""
-    seen: dict[tuple[str, str], list[dict[str, str]]] = {}
-    for result in results:
-        seen.setdefault(_family(result), []).append(settings_of(result))
-    return {
-        key: {x for one in all_ for x in one if len({other.get(x) for other in all_}) > 1}
-        for key, all_ in seen.items()
-    }
 
 
 def _as_read(value: Any) -> Any:

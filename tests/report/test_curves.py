@@ -6,6 +6,7 @@ import pytest
 
 from mixtext.errors import InputError
 from mixtext.report.curves import by_arm, curve_table, plot_curves, read_curves
+from mixtext.report.verdicts import compare, curve_results
 
 
 def curve(policy, pairing, seed, scores, part="test"):
@@ -61,6 +62,34 @@ def test_labels_that_weights_are_chosen_by_are_told():
     ]
 
 
+def test_curves_that_differ_in_more_than_their_seeds_are_no_repeats():
+    def made(seed, score, **settings):
+        told = {"training.seed": seed, "training.lr_head": 1e-3, **settings}
+        about = {"task": "tagging", "method": "supervised", "corpus": "a", "encoder": "minilm"}
+        about["split_seed"] = seed
+        return {**curve("random", "", seed, [score, score]), **about, "settings": told}
+
+    slow, again = made(0, 0.5), made(1, 0.7)
+    fast = made(0, 0.1, **{"training.lr_head": 1e-2})
+    told = {name: points[200] for name, points in by_arm([slow, again, fast]).items()}
+    rate = "random, training.lr_head="
+    assert told == {f"{rate}0.001": [0.5, 0.7], f"{rate}0.01": [0.1]}
+    assert [*by_arm([slow, again])] == ["random"]
+    assert [*by_arm([slow, {**again, "corpus": "b"}])] == ["a: random", "b: random"]
+    assert [*by_arm([slow, {**again, "encoder": "kim"}])] == ["random, kim", "random, minilm"]
+    # Verdicts pair what is trained alike, and say which it is.
+    asked = [{**one, "policy": "margin", "curve": [
+        {**point, "test": {"f1": point["test"]["f1"] + 0.2}} for point in one["curve"]
+    ]} for one in (slow, again, fast)]  # fmt: skip
+    found = compare(curve_results([slow, again, fast, *asked], "random"), [], "random")
+    assert {(x.about["settings"], len(x.pairs[0])) for x in found if x.method == "margin"} == {
+        ("training.lr_head=0.001", 2),
+        ("training.lr_head=0.01", 1),
+    }
+    gains = [a - b for one in found for a, b in zip(*one.pairs, strict=True)]
+    assert gains == pytest.approx([0.2] * 3)
+
+
 def test_the_table():
     lines = curve_table(CURVES).splitlines()
     assert lines[0] == "| arm | seeds | 200 | 300 |"
@@ -84,6 +113,13 @@ def test_a_picture(tmp_path):
     assert "<svg" in (tmp_path / "curves.svg").read_text()
     with pytest.raises(InputError, match="names no picture format"):
         plot_curves(CURVES, tmp_path / "curves.xyz")
+
+
+def test_a_curve_that_is_met_twice_counts_once(tmp_path):
+    path = tmp_path / "run" / "curve.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(CURVES[0]))
+    assert read_curves([tmp_path, path.parent, path]) == CURVES[:1]
 
 
 def test_reading(tmp_path):

@@ -256,6 +256,8 @@ def test_reading(tmp_path):
     lines = tmp_path / "all.jsonl"
     lines.write_text("".join(json.dumps(result(name=str(i))) + "\n" for i in range(3)))
     assert [r["name"] for r in read_results([lines, tmp_path / "b"])] == ["0", "1", "2", "b"]
+    # What is met twice counts once.
+    assert [r["name"] for r in read_results([tmp_path / "b", tmp_path])] == ["b", "a/deep"]
 
 
 @pytest.mark.parametrize(
