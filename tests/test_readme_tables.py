@@ -136,13 +136,14 @@ def stored(name):
 
 
 PUBLISHED = ROOT / "experiments" / "published"
-BASELINES = {"seqmix": "token entropy"}
+BASELINES = dict.fromkeys(("seqmix", "seqmix_by_test"), "token entropy")
+SETS = {"measure": "mixtext", "seqmix_by_test": "seqmix"}  # results → published, where names differ
 
 
 @cache
 def verdicts(name):
     """What `mixtext table` says of a file of results beside the published numbers."""
-    published = PUBLISHED / f"{'mixtext' if name == 'measure' else name}.toml"
+    published = PUBLISHED / f"{SETS.get(name, name)}.toml"
     return verdicts_of([RESULTS / f"{name}.jsonl"], published, BASELINES.get(name, "supervised"))
 
 
@@ -366,9 +367,13 @@ def test_seqmix():
     ]  # fmt: skip
     assert the_table("", "ours")[0] == ["", "ours", "published", "verdict"]
     assert rows(the_table("", "ours")) == wanted
-    # The intervals that an earlier table had as standard deviations.
-    assert [row[1][:10] for row in wanted[:3]] == ["−0.5 ± 1.5", "−1.7 ± 2.2", "−0.2 ± 4.7"]
     assert {row[3] for row in wanted[:3]} == {NOISE}
+    # The intervals that the table of before had as standard deviations; the log has them.
+    before = [v for v in verdicts("seqmix_by_test") if v.comparison.published and v.shown]
+    assert [minus(v.shown) for v in before] == ["−0.5 ± 1.5", "−1.7 ± 2.2", "−0.2 ± 4.7"]
+    assert {v.verdict for v in before} == {NOISE}
+    log = " ".join((ROOT / "docs" / "log.md").read_text(encoding="utf-8").split())
+    assert "seqmix_by_test.jsonl" in log and all(minus(v.shown) in log for v in before)
 
 
 def test_verdicts_of_the_log():
