@@ -35,7 +35,7 @@ def list_methods(settings: bool = False, width: int = 120) -> str:
     lines = aligned(rows, max(100, width))
     if settings:
         for method in LISTED:
-            if explained := fields_of(method):
+            if explained := field_lines(method):
                 lines += ["", f"[{method.name}]", *(f"    {line}" for line in explained)]
     return "\n".join(lines)
 
@@ -147,10 +147,10 @@ def recipe_fields_found() -> list[dict[str, Any]]:
 
 
 def _table(cls: type[Settings]) -> list[str]:
-    return [f"[{cls.name}]", *(f"  {line}" for line in fields_of(cls))]
+    return [f"[{cls.name}]", *(f"  {line}" for line in field_lines(cls))]
 
 
-def fields_of(cls: type[Settings]) -> list[str]:
+def field_lines(cls: type[Settings]) -> list[str]:
     """`name = default, range: meaning` of each field of a table, from its docstrings."""
     lines = []
     for field in explained(cls):
