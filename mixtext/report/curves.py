@@ -78,6 +78,11 @@ def _is_seed(curve: dict[str, Any]) -> bool:
     return bool(curve["curve"][-1]["round"] == 0)
 
 
+def _rank(curve: dict[str, Any]) -> tuple[bool, bool, int]:
+    """The seed set last, plain training before SeqMix, policies in their order."""
+    return _is_seed(curve), bool(curve["pairing"]), ARM_ORDER.index(curve["policy"])
+
+
 def by_arm(curves: Sequence[dict[str, Any]]) -> dict[str, dict[int, list[float]]]:
     """Name, see `names_of_arms` → labelled rows → the metric of each seed, on test or else on dev.
 
@@ -90,14 +95,10 @@ def by_arm(curves: Sequence[dict[str, Any]]) -> dict[str, dict[int, list[float]]
             f"there are curves of {' and of '.join(' over '.join(kind) for kind in kinds)}: plot "
             "them apart."
         )
-    order = sorted(
-        zip(names_of_arms(curves), curves, strict=True),
-        key=lambda one: (
-            _is_seed(one[1]), bool(one[1]["pairing"]), ARM_ORDER.index(one[1]["policy"]), one[0]
-        ),
-    )  # fmt: skip
+    named = list(zip(names_of_arms(curves), curves, strict=True))
+    named.sort(key=lambda one: (*_rank(one[1]), one[0]))
     arms: dict[str, dict[int, list[float]]] = {}
-    for name, curve in order:
+    for name, curve in named:
         points = arms.setdefault(name, {})
         for point in curve["curve"]:
             metrics = point["test"] or point["dev"]
